@@ -1,0 +1,1 @@
+"""The front ends: HTTP, web page, terminal."""

@@ -1,0 +1,1 @@
+"""What the front ends and the workers both speak. No web framework, no tensor library."""

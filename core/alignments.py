@@ -1,0 +1,165 @@
+"""The manifest of a stored alignment, and the record that a name points to it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from core.canonical import Json, digest, pretty_json
+from core.errors import Unprocessable
+from core.model import Frozen
+from core.policy import Policy
+
+SCHEMA: Literal["safelora-gate/alignment/1"] = "safelora-gate/alignment/1"
+MANIFEST_FILE = "alignment.json"
+DEFAULT_RANK = 64
+
+Dtype = Literal["F32", "F16", "BF16"]
+DtypeRule = Literal["auto", "float32"]
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,99}$"
+
+
+class ModuleEntry(Frozen):
+    """One module of the pair: V = W_aligned - W_base, shape (out, in).
+
+    `norm` ‖V‖_F, `aligned_norm` ‖W_aligned‖_F, `sigma` the top singular values of V in falling
+    order, `baseline` with `baseline_error` (one standard error, 0 where exact), `spectrum_error`
+    max ‖V·z_i - σ_i·u_i‖ / σ_1, `storage_loss` ‖V - V stored‖_F / ‖V‖_F, `sha256` of V's bytes as
+    stored. `conv1d`: the checkpoint holds it as (in, out). V lies in `shard`, U_k and Z_k in
+    `spectrum_shard`.
+    """
+
+    name: str
+    out_features: int = Field(alias="out")
+    in_features: int = Field(alias="in")
+    dtype: Dtype
+    norm: float
+    aligned_norm: float
+    sigma: list[float]
+    baseline: float
+    baseline_error: float
+    spectrum_error: float
+    storage_loss: float
+    sha256: str
+    conv1d: bool
+    shard: str
+    spectrum_shard: str
+
+
+class Manifest(Frozen):
+    """`left_out` maps each 2-D weight of the pair that is no module of it to the reason."""
+
+    schema_: Annotated[Literal["safelora-gate/alignment/1"], Field(alias="schema")] = SCHEMA
+    id: str
+    model_type: str
+    rank: int
+    modules: list[ModuleEntry]
+    left_out: dict[str, str]
+    files: dict[str, str] = {}
+
+    def as_bytes(self) -> bytes:
+        dumped: Json = self.model_dump(mode="json", by_alias=True)
+        return pretty_json(dumped)
+
+    @property
+    def storage_loss(self) -> float:
+        return max((module.storage_loss for module in self.modules), default=0.0)
+
+    def check_fits(self, policy: Policy) -> None:
+        """Raises `Unprocessable` if this alignment cannot serve the policy, saying what can.
+
+        `alignment_rank_too_small`: the method uses more singular directions than are stored.
+        `alignment_not_float32`: `reference` compares with the authors' code, which has float32 V.
+        """
+        for module in self.modules:
+            needed_rank(module, policy)
+        if policy.reference and self.storage_loss > 0.0:
+            raise Unprocessable(
+                "a reference run needs V in float32 and this alignment holds 16 bits: register the"
+                ' pair under another name with "dtype": "float32"',
+                code="alignment_not_float32",
+            )
+
+
+def alignment_id(modules: list[ModuleEntry], rank: int) -> str:
+    """The identity of an alignment: schema, names, shapes, k, dtypes and the bytes of each V.
+
+    Nothing that depends on threads or BLAS: a rebuild gives the same id on any machine.
+    """
+    rows: list[Json] = [
+        [m.name, m.out_features, m.in_features, m.dtype, m.sha256]
+        for m in sorted(modules, key=lambda m: m.name)
+    ]
+    return digest([SCHEMA, rank, rows])[:40]
+
+
+def needed_rank(module: ModuleEntry, policy: Policy) -> int:
+    """How many singular directions of this module's V the policy's method uses.
+
+    Raises `Unprocessable` (`alignment_rank_too_small`) where more are needed than are stored.
+    """
+    full = min(module.out_features, module.in_features)
+    stored = len(module.sigma)
+    if policy.rank is not None:
+        needed = min(policy.rank, full)
+    elif policy.energy_share is not None:
+        needed = _rank_of_energy(module, policy.energy_share, full)
+    else:
+        return 0
+    if needed > stored:
+        raise Unprocessable(
+            f"method {policy.method} needs {needed} singular directions of {module.name}"
+            f" and the alignment holds {stored}: ask for a smaller rank or energy_share, or"
+            " register the alignment with a larger one",
+            code="alignment_rank_too_small",
+            module=module.name,
+            stored=stored,
+        )
+    return needed
+
+
+def _rank_of_energy(module: ModuleEntry, share: float, full: int) -> int:
+    """The smallest k with Σ_{i≤k} σ_i² ≥ share·‖V‖_F²; one more than stored if none is."""
+    wanted = share * module.norm**2 * (1.0 - 1e-9)
+    total = 0.0
+    for index, value in enumerate(module.sigma):
+        if total >= wanted:
+            return index
+        total += value**2
+    stored = len(module.sigma)
+    return stored if total >= wanted or stored == full else stored + 1
+
+
+class BuildFailure(Frozen):
+    code: str
+    message: str
+
+
+class AlignmentRecord(Frozen):
+    """What a name stands for. The id is pinned when a job is accepted; the record may change.
+
+    `base_names`: the `base_model_name_or_path` values adapters for this model carry; the first
+    is the one written into sanitized adapters. Without a `floor` the default policy is the floor.
+    """
+
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    state: Literal["building", "ready", "failed"]
+    base: str
+    aligned: str
+    modules: list[str] | None = None
+    base_names: list[str] = []
+    dtype: DtypeRule = "auto"
+    rank: Annotated[int, Field(ge=1, le=4096)] = DEFAULT_RANK
+    default_policy: Policy = Policy()
+    floor: Policy | None = None
+    id: str | None = None
+    error: BuildFailure | None = None
+    created_at: str
+    finished_at: str | None = None
+
+    @property
+    def effective_floor(self) -> Policy:
+        return self.floor or self.default_policy
+
+    def as_bytes(self) -> bytes:
+        dumped: Json = self.model_dump(mode="json")
+        return pretty_json(dumped)

@@ -1,0 +1,77 @@
+"""Is a policy at least as strong as the alignment's floor? The uploader must not go below."""
+
+from core.policy import All, Caps, Lowest, Policy, Relative, ScoreOnly, Selection, Threshold
+
+
+def below_floor(policy: Policy, floor: Policy) -> list[str]:
+    """The fields in which `policy` is weaker than `floor`, or cannot be compared with it.
+
+    Empty: allowed. A policy that only scores publishes nothing, so only its caps are held.
+    """
+    weaker = _caps(policy.caps, floor.caps)
+    if not policy.publishes:
+        return weaker
+    if not _method_holds(policy, floor):
+        weaker.append("method")
+    if policy.strength < floor.strength:
+        weaker.append("strength")
+    if not _selection_holds(policy.selection, floor.selection):
+        weaker.append("selection")
+    if policy.reference != floor.reference:
+        weaker.append("reference")
+    return weaker
+
+
+def _caps(caps: Caps, floor: Caps) -> list[str]:
+    names = ("rank", "tensors", "bytes", "update_ratio")
+    return [f"caps.{name}" for name in names if getattr(caps, name) > getattr(floor, name)]
+
+
+def _method_holds(policy: Policy, floor: Policy) -> bool:
+    """`zero` takes out everything; two methods of another kind cannot be ranked."""
+    if policy.method == "zero":
+        return True
+    if (policy.method, policy.side) != (floor.method, floor.side):
+        return False
+    mine, theirs = (policy.rank, policy.energy_share), (floor.rank, floor.energy_share)
+    if mine == theirs:
+        return True
+    if (mine[0] is None) != (theirs[0] is None):
+        return False
+    value, bound = (mine[0] or mine[1] or 0.0), (theirs[0] or theirs[1] or 0.0)
+    return value >= bound if policy.method == "complement" else value <= bound
+
+
+def _selection_holds(selection: Selection, floor: Selection) -> bool:
+    """Does `selection` choose every module that `floor` chooses, whatever the scores?"""
+    if isinstance(selection, All) or isinstance(floor, ScoreOnly):
+        return True
+    if isinstance(selection, Threshold) and isinstance(floor, Threshold):
+        return _by_family(selection.threshold, selection.families, floor.threshold, floor.families)
+    if isinstance(selection, Relative) and isinstance(floor, Relative):
+        return _by_family(selection.ratio, selection.families, floor.ratio, floor.families)
+    if isinstance(selection, Lowest) and isinstance(floor, Lowest):
+        if selection.count is not None and floor.count is not None:
+            return selection.count >= floor.count
+        if selection.share is not None and floor.share is not None:
+            return selection.share >= floor.share
+    return False
+
+
+def _by_family(
+    value: float, families: dict[str, float], floor: float, floor_families: dict[str, float]
+) -> bool:
+    """Every suffix named on either side, and the rest, must be cut at least as high."""
+    if value < floor:
+        return False
+    suffixes = families.keys() | floor_families.keys()
+    return all(
+        family_value(suffix, value, families) >= family_value(suffix, floor, floor_families)
+        for suffix in suffixes
+    )
+
+
+def family_value(module: str, default: float, families: dict[str, float]) -> float:
+    """The value of the longest suffix (on dot boundaries) that fits `module`, else `default`."""
+    fitting = [s for s in families if module == s or module.endswith(f".{s}")]
+    return families[max(fitting, key=len)] if fitting else default

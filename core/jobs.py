@@ -1,0 +1,161 @@
+"""A job: what was asked, how it ended, and the states between."""
+
+import secrets
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from core.canonical import Json, digest, pretty_json
+from core.findings import Finding
+from core.model import Frozen
+from core.policy import Policy
+from core.report import ENGINE_VERSION, FileFacts, Summary, Verdict
+
+JOB_ID_PATTERN = r"^[0-9a-hjkmnp-tv-z]{26}$"
+TENANT_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+_CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self not in (JobState.QUEUED, JobState.RUNNING)
+
+
+FinalState = Literal[JobState.SUCCEEDED, JobState.REJECTED, JobState.FAILED, JobState.CANCELLED]
+
+
+def new_job_id() -> str:
+    """26 characters: inverted milliseconds, so that newer ids sort first, then 80 random bits."""
+    inverted = (1 << 48) - 1 - int(time.time() * 1000)
+    number = (inverted << 80) | secrets.randbits(80)
+    return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class InputFile(Frozen):
+    """One file of the input: `key` in our store, or `uri` and `etag` for a pinned source.
+
+    `sha256` is known for uploads; a pinned source is hashed when the worker reads it.
+    """
+
+    name: str
+    size: int
+    sha256: str | None = None
+    key: str | None = None
+    uri: str | None = None
+    etag: str | None = None
+
+
+class AlignmentRef(Frozen):
+    """The name the caller used and the id it stood for when the job was accepted."""
+
+    name: str
+    id: str
+    base_names: list[str] = []
+
+
+class JobRequest(Frozen):
+    """What was accepted: stored before the 202, and never changed.
+
+    `other_names`: files that came along and are not kept; the gate judges their names.
+    """
+
+    id: Annotated[str, Field(pattern=JOB_ID_PATTERN)]
+    tenant: Annotated[str, Field(pattern=TENANT_PATTERN)]
+    created_at: str
+    alignment: AlignmentRef
+    policy: Policy
+    files: list[InputFile]
+    other_names: list[str] = []
+    source: str = "upload"
+    metadata: dict[str, str] = {}
+
+    def as_bytes(self) -> bytes:
+        dumped: Json = self.model_dump(mode="json")
+        return pretty_json(dumped)
+
+
+class Commit(Frozen):
+    """The winner of a recipe: put once, conditionally. `output` is the folder of its files."""
+
+    recipe: str
+    state: Literal[JobState.SUCCEEDED, JobState.REJECTED]
+    verdict: Verdict
+    output: str
+    files: list[FileFacts]
+    summary: Summary
+    findings: list[Finding] = []
+
+    def as_bytes(self) -> bytes:
+        dumped: Json = self.model_dump(mode="json")
+        return pretty_json(dumped)
+
+    def file(self, name: str) -> FileFacts | None:
+        return next((file for file in self.files if file.name == name), None)
+
+
+class JobFailure(Frozen):
+    """`code` is stable; `message` says what to do."""
+
+    code: str
+    message: str
+
+
+class JobResult(Frozen):
+    """How a job ended, whatever the state: put once. `timings` in seconds a stage."""
+
+    state: JobState
+    finished_at: str
+    started_at: str | None = None
+    recipe: str | None = None
+    commit: Commit | None = None
+    error: JobFailure | None = None
+    timings: dict[str, float] = {}
+    from_earlier_result: bool = False
+
+    def as_bytes(self) -> bytes:
+        dumped: Json = self.model_dump(mode="json")
+        return pretty_json(dumped)
+
+
+class Progress(Frozen):
+    """Where a running job is: the stage, and modules done of all where that is known."""
+
+    stage: str
+    done: int = 0
+    total: int = 0
+    started_at: str
+
+
+def recipe_digest(
+    file_digests: dict[str, str],
+    alignment_id: str,
+    policy: Policy,
+    *,
+    other_names: Sequence[str] = (),
+) -> str:
+    """Everything the result depends on: input bytes and names, alignment, policy, engine."""
+    files: Json = {**dict.fromkeys(other_names, ""), **file_digests}
+    return digest(
+        {
+            "files": files,
+            "alignment": alignment_id,
+            "policy": policy.as_json(),
+            "engine": ENGINE_VERSION,
+        }
+    )[:40]

@@ -1,0 +1,162 @@
+"""What a job does to an adapter: method, selection, extras, caps. The same JSON everywhere."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from core.canonical import Json, parse_json_strictly
+from core.errors import Unprocessable
+from core.model import Frozen
+
+Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+MethodName = Literal["safe_lora", "subspace", "complement", "zero"]
+Side = Literal["input", "output", "both"]
+FamilySuffix = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$")]
+
+
+class Threshold(Frozen):
+    """Modules whose cosine is below τ; `families` maps a name suffix to a τ of its own."""
+
+    mode: Literal["threshold"] = "threshold"
+    threshold: Unit = 0.35
+    families: dict[FamilySuffix, Unit] = {}
+
+
+class Relative(Frozen):
+    """Modules whose cosine is below `ratio` times what a random update would score."""
+
+    mode: Literal["relative"]
+    ratio: Annotated[float, Field(ge=0.0, le=100.0)]
+    families: dict[FamilySuffix, Annotated[float, Field(ge=0.0, le=100.0)]] = {}
+
+
+class Lowest(Frozen):
+    """The `count` lowest cosines, or a `share` of all modules; ties go by module name."""
+
+    mode: Literal["lowest"]
+    count: Annotated[int, Field(ge=0)] | None = None
+    share: Unit | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "Lowest":
+        if (self.count is None) == (self.share is None):
+            raise ValueError("give either count or share")
+        return self
+
+
+class All(Frozen):
+    """Every module."""
+
+    mode: Literal["all"]
+
+
+class ScoreOnly(Frozen):
+    """No module: the adapter is scored, and none is published."""
+
+    mode: Literal["none"]
+
+
+Selection = Annotated[Threshold | Relative | Lowest | All | ScoreOnly, Field(discriminator="mode")]
+
+
+class Extras(Frozen):
+    """What to do with tensors and fields that are no LoRA pair, by default and by finding code."""
+
+    default: Literal["refuse"] = "refuse"
+    codes: dict[str, Literal["refuse"]] = {}
+
+
+class Caps(Frozen):
+    """Upper bounds; what exceeds one is refused. `bytes` counts the adapter's tensors."""
+
+    rank: Annotated[int, Field(ge=1)] = 512
+    tensors: Annotated[int, Field(ge=1)] = 20_000
+    bytes: Annotated[int, Field(ge=1)] = 8 * 2**30
+    update_ratio: Annotated[float, Field(gt=0.0)] = 1.0
+
+
+class Policy(Frozen):
+    """All fields optional; the defaults are Safe LoRA as published (arXiv 2405.16833, section 3).
+
+    `rank` or `energy_share` go with the methods `subspace` and `complement`, `side` with
+    `complement`. `strength` λ blends: `(1-λ)·update + λ·projected`.
+    """
+
+    method: MethodName = "safe_lora"
+    strength: Unit = 1.0
+    rank: Annotated[int, Field(ge=1)] | None = None
+    energy_share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    side: Side | None = None
+    selection: Selection = Threshold()
+    reference: bool = False
+    extras: Extras = Extras()
+    suspicious: Literal["report"] = "report"
+    caps: Caps = Caps()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_mode(cls, data: Any) -> Any:
+        """`{"selection": {"threshold": 0.5}}` means the default mode."""
+        if isinstance(data, dict) and isinstance(selection := data.get("selection"), dict):
+            return {**data, "selection": {"mode": "threshold", **selection}}
+        return data
+
+    @model_validator(mode="after")
+    def _parameters_fit_method(self) -> "Policy":
+        of_subspace = self.method in ("subspace", "complement")
+        if of_subspace and (self.rank is None) == (self.energy_share is None):
+            raise ValueError(f"method {self.method} needs either rank or energy_share")
+        if not of_subspace and (self.rank is not None or self.energy_share is not None):
+            raise ValueError(f"method {self.method} takes neither rank nor energy_share")
+        if self.method == "complement" and self.side is None:
+            raise ValueError('method complement needs side: "input", "output" or "both"')
+        if self.method != "complement" and self.side is not None:
+            raise ValueError(f"method {self.method} takes no side")
+        return self
+
+    @property
+    def publishes(self) -> bool:
+        """False for a policy that only scores."""
+        return not isinstance(self.selection, ScoreOnly)
+
+    def as_json(self) -> dict[str, Json]:
+        """Every field spelled out, so that equal policies have equal digests."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+def parse_policy(value: bytes | Json, *, default: Policy | None = None) -> Policy:
+    """A policy from JSON text or a parsed object; fields not given have the built-in default.
+
+    Raises `Unprocessable` (`policy_invalid`) naming each field and what is wrong with it.
+    """
+    if value is None:
+        return default or Policy()
+    if isinstance(value, bytes):
+        try:
+            value = parse_json_strictly(value)
+        except ValueError as error:
+            raise Unprocessable(
+                f"the policy is not JSON: {error}", code="policy_invalid", field="policy"
+            ) from error
+    try:
+        return Policy.model_validate(value)
+    except ValidationError as error:
+        problems = describe_validation(error, root="policy")
+        raise Unprocessable(
+            "the policy is invalid: " + "; ".join(f"{p['field']}: {p['why']}" for p in problems),
+            code="policy_invalid",
+            problems=problems,
+        ) from error
+
+
+def describe_validation(error: ValidationError, *, root: str) -> list[dict[str, str]]:
+    """Each problem as `{field, why}`, without echoing the input."""
+    modes = {"threshold", "relative", "lowest", "all", "none"}
+    problems = []
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        path = [str(part) for part in item["loc"]]
+        if len(path) > 1 and path[0] == "selection" and path[1] in modes:
+            del path[1]  # the union's tag is no field of the JSON
+        why = item["msg"].removeprefix("Value error, ")
+        problems.append({"field": ".".join([root, *path]), "why": why})
+    return problems

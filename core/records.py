@@ -1,0 +1,99 @@
+"""Jobs, results and alignment names as the object store holds them: the truth of the service."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from core.alignments import AlignmentRecord
+from core.errors import StoreError
+from core.jobs import Commit, JobRequest, JobResult
+from core.store import layout
+from core.store.base import ObjectExists, ObjectMissing, ObjectStore
+
+Record = TypeVar("Record", bound=BaseModel)
+
+
+class Records:
+    """Typed reading and writing of the small JSON objects. All methods may raise `StoreError`."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self.store = store
+
+    def accept(self, request: JobRequest) -> None:
+        """Store the request, after its input and with its pending mark: from here it is kept."""
+        self.store.put(layout.pending(request.tenant, request.id), b"")
+        self.store.put(
+            layout.job_request(request.tenant, request.id), request.as_bytes(), if_absent=True
+        )
+
+    def request(self, tenant: str, job_id: str) -> JobRequest | None:
+        return self._read(layout.job_request(tenant, job_id), JobRequest)
+
+    def result(self, tenant: str, job_id: str) -> JobResult | None:
+        return self._read(layout.job_result(tenant, job_id), JobResult)
+
+    def finish(self, tenant: str, job_id: str, result: JobResult) -> JobResult:
+        """Record how the job ended; the first word stands, and is returned."""
+        key = layout.job_result(tenant, job_id)
+        with contextlib.suppress(ObjectExists):
+            self.store.put(key, result.as_bytes(), if_absent=True)
+        self.store.delete(layout.pending(tenant, job_id))
+        standing = self._read(key, JobResult)
+        if standing is None:
+            raise StoreError(f"{key} was written and is gone", code="object_missing")
+        return standing
+
+    def commit(self, tenant: str, commit: Commit) -> Commit:
+        """Name the winner of a recipe: the first commit stands, and is returned."""
+        key = layout.commit(tenant, commit.recipe)
+        with contextlib.suppress(ObjectExists):
+            self.store.put(key, commit.as_bytes(), if_absent=True)
+        standing = self._read(key, Commit)
+        if standing is None:
+            raise StoreError(f"{key} was written and is gone", code="object_missing")
+        return standing
+
+    def committed(self, tenant: str, recipe: str) -> Commit | None:
+        return self._read(layout.commit(tenant, recipe), Commit)
+
+    def job_ids(self, tenant: str, *, after: str = "") -> Iterator[str]:
+        """Newest first; those older than job `after` if given."""
+        prefix = layout.jobs(tenant)
+        suffix = "/request.json"
+        start = layout.job_request(tenant, after) if after else ""
+        for key in self.store.list(prefix, after=start):
+            if key.endswith(suffix):
+                yield key.removeprefix(prefix).removesuffix(suffix)
+
+    def pending(self) -> Iterator[tuple[str, str]]:
+        """(tenant, job id) of every job that has not ended."""
+        for key in self.store.list(layout.tenants()):
+            parts = key.split("/")
+            if len(parts) == 4 and parts[2] == "pending":
+                yield parts[1], parts[3]
+
+    def alignment(self, name: str) -> AlignmentRecord | None:
+        return self._read(layout.alignment_name(name), AlignmentRecord)
+
+    def alignments(self) -> Iterator[AlignmentRecord]:
+        for key in self.store.list(layout.alignment_names()):
+            record = self._read(key, AlignmentRecord)
+            if record is not None:
+                yield record
+
+    def save_alignment(self, record: AlignmentRecord, *, if_absent: bool = False) -> None:
+        """Raises `ObjectExists` if asked to create a name that is taken."""
+        self.store.put(layout.alignment_name(record.name), record.as_bytes(), if_absent=if_absent)
+
+    def _read(self, key: str, model: type[Record]) -> Record | None:
+        try:
+            return model.model_validate_json(self.store.get(key))
+        except ObjectMissing:
+            return None
+        except ValidationError as error:
+            raise StoreError(
+                f"{key} is not a {model.__name__} of this version: {error.error_count()} problems",
+                code="record_unreadable",
+            ) from error

@@ -1,0 +1,1 @@
+"""A report for people: a terminal table, an HTML page."""

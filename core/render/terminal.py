@@ -1,0 +1,85 @@
+"""The report as a table in a terminal. Names from the upload are escaped, never interpreted."""
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from core.findings import Finding
+from core.report import ModuleRow, Report
+
+REASONS = {
+    "below_cut": "below cut",
+    "above_cut": "",
+    "zero_update": "zero update",
+    "no_overlap": "no overlap with V",
+    "all_modules": "all modules",
+    "score_only": "scored only",
+}
+
+
+def print_report(report: Report, console: Console) -> None:
+    """The module table, its summary line and the findings."""
+    console.print(_table(report.modules))
+    console.print(Text(summary_line(report), style="bold"))
+    for found in report.findings:
+        console.print(finding_text(found))
+
+
+def summary_line(report: Report) -> str:
+    """The verdict in one line."""
+    s = report.summary
+    kept = "" if s.retained is None else f"; {s.retained:.1%} of the update's norm is left"
+    return (
+        f"{report.verdict}: {s.projected} of {s.modules} modules projected,"
+        f" {s.borderline} borderline{kept}"
+    )
+
+
+def finding_text(found: Finding) -> RenderableType:
+    """What was found, where, why it matters and what to do."""
+    head = f"{found.severity} {found.code}: {found.kind} {printable(found.subject)}"
+    if found.detail:
+        head += f" ({printable(found.detail)})"
+    style = "red" if found.severity == "refuse" else "yellow"
+    return Group(Text(head, style=style), Text(f"  {found.why} {found.action}"))
+
+
+def printable(text: str) -> str:
+    """Without control characters: a name must not move the cursor of whoever reads it."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _table(rows: list[ModuleRow]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("module", overflow="fold")
+    for name in ("rank", "cosine", "baseline", "signed", "energy", "retained", "ratio"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            escape(printable(row.name)),
+            str(row.rank),
+            _number(row.cosine),
+            _number(row.baseline),
+            _number(row.signed),
+            _number(row.energy),
+            _number(row.retained),
+            _number(row.update_ratio),
+            _outcome(row),
+            style="cyan" if row.projected else None,
+        )
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _outcome(row: ModuleRow) -> str:
+    parts = ["projected" if row.projected else "kept", REASONS[row.reason]]
+    if row.borderline:
+        parts.append("borderline")
+    if row.widened:
+        parts.append("float32")
+    return ", ".join(part for part in parts if part)

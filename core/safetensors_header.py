@@ -1,0 +1,129 @@
+"""The strict check of a safetensors header, before any tensor is touched.
+
+The format: 8 bytes little-endian header length N, N bytes of JSON, then the tensors' bytes
+(https://github.com/huggingface/safetensors, "Format"). Stricter than the library where two readers
+could disagree: duplicate keys, holes, overlaps and trailing bytes are refused.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+from core.canonical import DuplicateKey, parse_json_strictly
+
+LENGTH_BYTES = 8
+MAX_HEADER_BYTES = 16 * 2**20
+DTYPE_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
+
+
+class HeaderError(ValueError):
+    """The header is not one that every reader understands alike.
+
+    `code` is a finding code, `tensor` the tensor at fault if there is one.
+    """
+
+    def __init__(self, message: str, *, code: str = "header_invalid", tensor: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.tensor = tensor
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One tensor: dtype as safetensors spells it, shape, and its bytes counted from the body."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+def header_length(prefix: bytes) -> int:
+    """N, from the file's first 8 bytes. Raises `HeaderError`."""
+    if len(prefix) < LENGTH_BYTES:
+        raise HeaderError("the file ends within its first 8 bytes", code="truncated_file")
+    length = int(struct.unpack("<Q", prefix[:LENGTH_BYTES])[0])
+    if not 2 <= length <= MAX_HEADER_BYTES:
+        raise HeaderError(f"the header claims {length} bytes; 2 to {MAX_HEADER_BYTES} are accepted")
+    return length
+
+
+def parse_header(header: bytes, body_bytes: int) -> dict[str, TensorInfo]:
+    """Tensors by name, in the order of their bytes. `body_bytes`: file size - 8 - len(header).
+
+    Raises `HeaderError` for anything that is not exactly a list of dense F32, F16 or BF16 tensors
+    that fill the body from its first byte to its last.
+    """
+    if not header.startswith(b"{"):
+        raise HeaderError("the header does not begin with '{'")
+    try:
+        parsed = parse_json_strictly(header)
+    except DuplicateKey as error:
+        raise HeaderError(str(error), code="duplicate_key") from error
+    except ValueError as error:
+        raise HeaderError(f"the header is not JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise HeaderError("the header is no JSON object")
+    _check_metadata(parsed.pop("__metadata__", {}))
+    tensors = {name: _tensor(name, fields) for name, fields in parsed.items()}
+    ordered = dict(sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)))
+    _check_layout(ordered, body_bytes)
+    return ordered
+
+
+def _check_metadata(metadata: Any) -> None:
+    is_text_map = isinstance(metadata, dict) and all(
+        isinstance(value, str) for value in metadata.values()
+    )
+    if not is_text_map:
+        raise HeaderError("__metadata__ is not a map from text to text")
+
+
+def _tensor(name: str, fields: Any) -> TensorInfo:
+    if not isinstance(fields, dict) or fields.keys() != {"dtype", "shape", "data_offsets"}:
+        raise HeaderError("needs exactly dtype, shape and data_offsets", tensor=name)
+    dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
+    if not (_is_count_list(shape) and _is_count_list(offsets) and len(offsets) == 2):
+        raise HeaderError("shape or data_offsets are not lists of whole numbers", tensor=name)
+    if not isinstance(dtype, str) or dtype not in DTYPE_BYTES:
+        raise HeaderError(
+            f"dtype {dtype!r:.20}; F32, F16 and BF16 are accepted",
+            code="dtype_unsupported",
+            tensor=name,
+        )
+    elements = 1
+    for size in shape:
+        elements *= size
+    start, end = offsets
+    if end - start != elements * DTYPE_BYTES[dtype]:
+        raise HeaderError(
+            f"{end - start} bytes for shape {shape} of {dtype},"
+            f" which takes {elements * DTYPE_BYTES[dtype]}",
+            tensor=name,
+        )
+    return TensorInfo(dtype, tuple(shape), start, end)
+
+
+def _is_count_list(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) <= 8
+        and all(type(item) is int and 0 <= item < 2**63 for item in value)
+    )
+
+
+def _check_layout(tensors: dict[str, TensorInfo], body_bytes: int) -> None:
+    """Each tensor begins where the one before it ends, and the last one ends the file."""
+    position = 0
+    for name, tensor in tensors.items():
+        if tensor.start != position:
+            kind = "overlaps the one before it" if tensor.start < position else "leaves a hole"
+            raise HeaderError(f"begins at byte {tensor.start}, which {kind}", tensor=name)
+        position = tensor.end
+    if position > body_bytes:
+        raise HeaderError(
+            f"the tensors need {position} bytes and the file has {body_bytes}",
+            code="truncated_file",
+        )
+    if position < body_bytes:
+        raise HeaderError(f"{body_bytes - position} bytes after the last tensor")

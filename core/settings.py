@@ -1,0 +1,96 @@
+"""The service's settings: built once at the door, passed in, never a global.
+
+Every field can be set as an environment variable: SAFELORA_STORE__PATH, SAFELORA_REDIS__URL, …
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.jobs import TENANT_PATTERN
+from core.store.settings import S3Access, StoreSettings
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RedisSettings(Section):
+    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    connect_timeout: float = 2.0
+
+
+class QueueSettings(Section):
+    """Times in seconds: a worker that is silent for a `lease` is taken for dead."""
+
+    name: str = "safelora"
+    job_timeout: int = 3600
+    build_timeout: int = 24 * 3600
+    lease: int = 30
+    attempts: int = 3
+    reconcile_every: int = 30
+
+
+class LimitSettings(Section):
+    """Bytes. `upload` bounds a whole request body, `config` the adapter's config file."""
+
+    upload: int = 8 * 2**30
+    config: int = 2**20
+    metadata: int = 16 * 2**10
+    wait: int = 60
+
+
+class SourceSettings(Section):
+    """`s3_allow`: `s3://bucket/prefix/` entries adapters may be read from; empty means off.
+
+    Without `s3`, they are reached as the gate's own store is, or as on AWS where that is local.
+    """
+
+    s3_allow: list[str] = []
+    s3: S3Access | None = None
+
+
+class AlignmentSettings(Section):
+    """`roots`: folders checkpoints may be registered from. `cache` is the local disk tier."""
+
+    roots: list[Path] = []
+    cache: Path = Path("var/alignments")
+    ram_bytes: int = 8 * 2**30
+
+
+class ApiKey(Section):
+    """`sha256` is the hex digest of the whole key; the key itself is never stored."""
+
+    id: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    tenant: Annotated[str, Field(pattern=TENANT_PATTERN)] = "default"
+    scopes: frozenset[str] = frozenset({"jobs"})
+
+
+class AccessSettings(Section):
+    """Without keys the service answers on loopback only, as tenant `default`."""
+
+    keys: list[ApiKey] = []
+
+
+class WorkerSettings(Section):
+    device: str = "auto"
+    threads: int | None = None
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="SAFELORA_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    store: StoreSettings = StoreSettings()
+    redis: RedisSettings = RedisSettings()
+    queue: QueueSettings = QueueSettings()
+    limits: LimitSettings = LimitSettings()
+    sources: SourceSettings = SourceSettings()
+    alignments: AlignmentSettings = AlignmentSettings()
+    access: AccessSettings = AccessSettings()
+    worker: WorkerSettings = WorkerSettings()
+    scratch: Path = Path("var/scratch")

@@ -1,0 +1,64 @@
+"""Every key name of the object store, in one place. The tenant is in every job key."""
+
+from core.canonical import sha256_hex
+
+ADAPTER_MODEL = "adapter_model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_ARCHIVE = "adapter.zip"
+REPORT_JSON = "report.json"
+REPORT_HTML = "report.html"
+
+
+def job(tenant: str, job_id: str) -> str:
+    return f"tenants/{tenant}/jobs/{job_id}"
+
+
+def jobs(tenant: str) -> str:
+    return f"tenants/{tenant}/jobs/"
+
+
+def job_request(tenant: str, job_id: str) -> str:
+    return f"{job(tenant, job_id)}/request.json"
+
+
+def job_input(tenant: str, job_id: str, filename: str) -> str:
+    return f"{job(tenant, job_id)}/input/{filename}"
+
+
+def job_result(tenant: str, job_id: str) -> str:
+    """Put once, for cancelled and failed jobs too."""
+    return f"{job(tenant, job_id)}/result.json"
+
+
+def pending(tenant: str, job_id: str) -> str:
+    """Removed when the job ends, so that reconciling costs O(pending)."""
+    return f"tenants/{tenant}/pending/{job_id}"
+
+
+def tenants() -> str:
+    return "tenants/"
+
+
+def commit(tenant: str, recipe: str) -> str:
+    """Put conditionally: names the winning output and every file's SHA-256."""
+    return f"tenants/{tenant}/results/{recipe}/commit.json"
+
+
+def output(tenant: str, recipe: str, output_digest: str, filename: str) -> str:
+    return f"tenants/{tenant}/results/{recipe}/{output_digest}/{filename}"
+
+
+def idempotency(tenant: str, key: str) -> str:
+    return f"tenants/{tenant}/idempotency/{sha256_hex(key.encode())}"
+
+
+def alignment_names() -> str:
+    return "alignments/names/"
+
+
+def alignment_name(name: str) -> str:
+    return f"alignments/names/{name}.json"
+
+
+def alignment(alignment_id: str, filename: str) -> str:
+    return f"alignments/{alignment_id}/{filename}"

@@ -1,0 +1,124 @@
+"""Tensor names → lora_A/lora_B pairs by module; every name that is none is a finding."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from core.findings import Finding, finding
+
+PEFT_PREFIX = "base_model.model."
+MODEL_PREFIXES = ("model.", "transformer.")
+FACTORS = {
+    ".lora_A.weight": "a",
+    ".lora_B.weight": "b",
+    ".lora_A.default.weight": "a",
+    ".lora_B.default.weight": "b",
+}
+MODULE_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
+
+
+@dataclass(frozen=True)
+class PairKeys:
+    """The two tensor names of one module, as they stand in the file."""
+
+    path: str
+    a: str
+    b: str
+
+
+def canonical_key(path: str, factor: str) -> str:
+    """The one spelling that is written: what PEFT and vLLM read."""
+    return f"{PEFT_PREFIX}{path}.lora_{factor.upper()}.weight"
+
+
+def pair_keys(names: Iterable[str]) -> tuple[list[PairKeys], list[Finding]]:
+    """Pairs in path order. Names that are no factor, halves and second spellings are findings."""
+    factors: dict[str, dict[str, str]] = {}
+    found: list[Finding] = []
+    for name in names:
+        parsed = _parse(name)
+        if parsed is None:
+            found.append(finding(_code_of(name), "tensor", name))
+            continue
+        path, factor = parsed
+        twin = factors.setdefault(path, {}).setdefault(factor, name)
+        if twin != name:
+            found.append(finding("duplicate_module", "tensor", name, f"also as {twin}"))
+    pairs = []
+    for path in sorted(factors):
+        present = factors[path]
+        if present.keys() == {"a", "b"}:
+            pairs.append(PairKeys(path, present["a"], present["b"]))
+        else:
+            (name,) = present.values()
+            found.append(finding("unpaired_tensor", "tensor", name))
+    if not pairs and not found:
+        found.append(finding("no_lora_pairs", "file", "adapter_model.safetensors"))
+    return pairs, found
+
+
+def resolve(
+    pairs: Iterable[PairKeys], modules: Iterable[str], left_out: Mapping[str, str]
+) -> tuple[dict[str, str], list[Finding]]:
+    """Module path → the alignment's name of it: exact, else with or without a model prefix."""
+    known = set(modules)
+    resolved: dict[str, str] = {}
+    found: list[Finding] = []
+    for pair in pairs:
+        candidates = [name for name in _spellings(pair.path) if name in known]
+        if len(candidates) == 1:
+            resolved[pair.path] = candidates[0]
+        elif candidates:
+            detail = ", ".join(candidates)
+            found.append(finding("ambiguous_module", "tensor", pair.b, detail))
+        else:
+            found.append(_not_in_alignment(pair, left_out))
+    return resolved, found + _taken_twice(pairs, resolved)
+
+
+def _taken_twice(pairs: Iterable[PairKeys], resolved: Mapping[str, str]) -> list[Finding]:
+    first: dict[str, str] = {}
+    found = []
+    for pair in pairs:
+        name = resolved.get(pair.path)
+        if name is None:
+            continue
+        twin = first.setdefault(name, pair.path)
+        if twin != pair.path:
+            found.append(finding("duplicate_module", "tensor", pair.b, f"same module as {twin}"))
+    return found
+
+
+def _spellings(path: str) -> list[str]:
+    shorter = [path.removeprefix(p) for p in MODEL_PREFIXES if path.startswith(p)]
+    return [path, *shorter, *(p + path for p in MODEL_PREFIXES)]
+
+
+def _not_in_alignment(pair: PairKeys, left_out: Mapping[str, str]) -> Finding:
+    reason = next((left_out[s] for s in _spellings(pair.path) if s in left_out), "")
+    codes = {"embedding": "embedding_lora", "router": "router_lora"}
+    return finding(codes.get(reason, "module_not_in_alignment"), "tensor", pair.b, reason)
+
+
+def _parse(name: str) -> tuple[str, str] | None:
+    """(module path, factor) of a name that is one of the known spellings of a factor."""
+    for suffix, factor in FACTORS.items():
+        if name.endswith(suffix):
+            path = name.removesuffix(suffix).removeprefix(PEFT_PREFIX)
+            return (path, factor) if MODULE_PATH.match(path) else None
+    return None
+
+
+def _code_of(name: str) -> str:
+    """The finding code of a name that is no factor."""
+    if ".modules_to_save." in name:
+        return "modules_to_save"
+    if "lora_embedding_" in name:
+        return "embedding_lora"
+    if "lora_magnitude_vector" in name:
+        return "dora"
+    if name.endswith(".bias"):
+        return "bias_update"
+    if name.endswith(".weight") and "lora_" not in name:
+        return "base_overwrite"
+    return "unknown_tensor"

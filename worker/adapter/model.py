@@ -1,0 +1,73 @@
+"""An adapter that the gate let in."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from core.findings import Finding
+from core.report import FileFacts
+from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
+from worker.projection.update import Update
+
+
+@dataclass(frozen=True)
+class AdapterFiles:
+    """The upload on disk: the two canonical files in `folder`, and what else came along by name."""
+
+    folder: Path
+    other_names: tuple[str, ...] = ()
+
+    @property
+    def model(self) -> Path:
+        return self.folder / ADAPTER_MODEL
+
+    @property
+    def config(self) -> Path:
+        return self.folder / ADAPTER_CONFIG
+
+
+@dataclass(frozen=True)
+class LoraModule:
+    """One adapted module: serving adds `scaling · b @ a` to its weight.
+
+    `path` is its name in the model (as in the adapter, without `base_model.model.`),
+    `alignment_name` the same module's name in the alignment.
+    """
+
+    path: str
+    alignment_name: str
+    alpha: float
+    scaling: float
+    a: Tensor  # (r, in), as uploaded
+    b: Tensor  # (out, r), as uploaded
+
+    @property
+    def rank(self) -> int:
+        return int(self.a.shape[0])
+
+    @property
+    def family(self) -> str:
+        return self.path.rpartition(".")[2]
+
+    @property
+    def layer(self) -> int | None:
+        """The first number in the path: the block's index."""
+        return next((int(part) for part in self.path.split(".") if part.isdigit()), None)
+
+    @property
+    def update(self) -> Update:
+        """B·A in float32, unscaled."""
+        return Update(self.b.float(), self.a.float())
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """All modules in path order, and what its config says that the output needs."""
+
+    modules: tuple[LoraModule, ...]
+    use_rslora: bool
+    task_type: str | None
+    base_name: str | None
+    files: tuple[FileFacts, ...]
+    notes: tuple[Finding, ...]

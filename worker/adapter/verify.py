@@ -1,0 +1,56 @@
+"""Read back what was written and compare products: what lies on disk is what was decided."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from core.errors import EngineError
+from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
+from worker.adapter.config import read_config
+from worker.adapter.keys import canonical_key
+from worker.adapter.patterns import value_for
+from worker.adapter.write import CAST_LOSS_LIMIT, Written
+from worker.projection.update import Update, difference_norm, product_norm
+
+
+def verify_written(folder: Path, written: Sequence[Written]) -> int:
+    """How many modules were compared: all of them. Raises `EngineError` for any that differs."""
+    config, findings = read_config((folder / ADAPTER_CONFIG).read_bytes())
+    if config is None:
+        raise EngineError(
+            "the config written would not pass the gate: "
+            + ", ".join(f"{f.subject} {f.detail}" for f in findings),
+            code="verification_failed",
+        )
+    with safe_open(folder / ADAPTER_MODEL, framework="pt") as file:
+        expected = {canonical_key(w.module.path, f) for w in written for f in ("a", "b")}
+        if set(file.keys()) != expected:
+            raise EngineError("the file written holds other tensors", code="verification_failed")
+        for w in written:
+            path = w.module.path
+            rank = int(value_for(path, config.rank_pattern, config.rank))
+            alpha = value_for(path, config.alpha_pattern, config.alpha)
+            if config.scaling(rank, alpha) != w.module.scaling:
+                raise EngineError(
+                    f"{path}: another scaling was written", code="verification_failed"
+                )
+            read = Update(
+                file.get_tensor(canonical_key(path, "b")), file.get_tensor(canonical_key(path, "a"))
+            )
+            _compare(w, read)
+    return len(written)
+
+
+def _compare(w: Written, read: Update) -> None:
+    """Bit for bit what was handed to the writer, and the product that was decided on."""
+    same = torch.equal(read.b, w.b) and torch.equal(read.a, w.a)
+    norm = product_norm(w.wanted)
+    off = difference_norm(read, w.wanted)
+    if not same or not off <= CAST_LOSS_LIMIT * norm:
+        raise EngineError(
+            f"{w.module.path}: the product read back differs by {off:.3g} of {norm:.3g}:"
+            " nothing was published; check the disk and run the job again",
+            code="verification_failed",
+        )

@@ -1,0 +1,1 @@
+"""Checkpoints → alignments, and the tiers that keep alignments warm."""

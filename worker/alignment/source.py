@@ -1,0 +1,92 @@
+"""Where a job's alignment comes from: a pair of checkpoints, or an alignment made earlier."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+
+from core.alignments import Manifest, ModuleEntry, alignment_id
+from core.errors import AlignmentError
+from core.report import AlignmentFacts
+from worker.alignment.make import LoadedModule, Recipe, make_module, on_device
+from worker.alignment.pair import ModuleShape, Pair
+from worker.alignment.tiers import ModuleLoader
+
+
+class AlignmentSource(Protocol):
+    """`shapes`: every module it has; `left_out`: 2-D weights that are none, with the reason."""
+
+    @property
+    def shapes(self) -> Mapping[str, ModuleShape]: ...
+
+    @property
+    def left_out(self) -> Mapping[str, str]: ...
+
+    def module(self, name: str) -> LoadedModule:
+        """One module, on the device the job runs on. Raises `AlignmentError`, `StoreError`."""
+
+    def facts(self) -> AlignmentFacts:
+        """What the report says of it; of a pair, after its modules were read."""
+
+
+class StoredAlignment:
+    """An alignment made earlier, its modules loaded through the tiers."""
+
+    def __init__(self, manifest: Manifest, loader: ModuleLoader, *, name: str | None) -> None:
+        self.manifest = manifest
+        self.name = name
+        self.left_out: Mapping[str, str] = manifest.left_out
+        self.shapes: Mapping[str, ModuleShape] = {
+            m.name: ModuleShape(m.out_features, m.in_features, m.conv1d) for m in manifest.modules
+        }
+        self._entries = {m.name: m for m in manifest.modules}
+        self._loader = loader
+
+    def module(self, name: str) -> LoadedModule:
+        return self._loader.load(self._entries[name])
+
+    def facts(self) -> AlignmentFacts:
+        return AlignmentFacts(
+            id=self.manifest.id,
+            name=self.name,
+            rank=self.manifest.rank,
+            storage_loss=self.manifest.storage_loss,
+        )
+
+
+class PairAlignment:
+    """Two checkpoints, V made in float32 for the modules asked for, each once."""
+
+    def __init__(self, pair: Pair, recipe: Recipe, device: torch.device) -> None:
+        self.pair = pair
+        self.recipe = recipe
+        self.device = device
+        self.shapes: Mapping[str, ModuleShape] = pair.shapes
+        self.left_out: Mapping[str, str] = pair.left_out
+        self._entries: dict[str, ModuleEntry] = {}
+
+    def module(self, name: str) -> LoadedModule:
+        made = make_module(name, self.shapes[name], self.pair.difference(name), self.recipe)
+        self._entries[name] = made.entry
+        if made.entry.norm == 0.0:
+            self._refuse_identical_pair()
+        return on_device(made, self.device)
+
+    def facts(self) -> AlignmentFacts:
+        """The id is that of the modules read, as an alignment of just these would have it."""
+        entries = list(self._entries.values())
+        rank = max((len(entry.sigma) for entry in entries), default=self.recipe.rank)
+        return AlignmentFacts(
+            id=alignment_id(entries, rank), name=None, rank=rank, storage_loss=0.0
+        )
+
+    def _refuse_identical_pair(self) -> None:
+        """One equal module is a finding on the adapter; all modules equal, a useless pair."""
+        if any(entry.norm > 0.0 for entry in self._entries.values()):
+            return
+        if all(float(self.pair.difference(name).v.norm()) == 0.0 for name in self.shapes):
+            raise AlignmentError(
+                "base and aligned model are identical, so there is no alignment to project onto:"
+                " check that --base is the model before alignment",
+                code="pair_identical",
+            )

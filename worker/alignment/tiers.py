@@ -1,0 +1,175 @@
+"""The tiers that keep an alignment's modules near: RAM (or GPU) → local disk → object store.
+
+Bytes are checked against the manifest as they enter RAM; a copy that differs is dropped and
+fetched again.
+"""
+
+import hashlib
+import os
+import uuid
+from collections import OrderedDict
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from safetensors.torch import load as load_safetensors
+from torch import Tensor
+
+from core.alignments import MANIFEST_FILE, Manifest, ModuleEntry
+from core.errors import AlignmentError
+from core.store import layout
+from core.store.base import ObjectStore
+from worker.alignment.make import LoadedModule, module_tensors, on_device
+
+
+class Files(Protocol):
+    """The files of one alignment on the local disk."""
+
+    def path(self, filename: str) -> Path:
+        """Where the file lies, after fetching it if need be."""
+
+    def drop(self, filename: str) -> bool:
+        """Forget a bad copy; False if there is nowhere to fetch another from."""
+
+
+class Folder:
+    """An alignment in a folder that the operator named."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, filename: str) -> Path:
+        return self.folder / filename
+
+    def drop(self, filename: str) -> bool:
+        del filename
+        return False
+
+
+class DiskTier:
+    """Copies of an alignment's files, fetched from the object store at first use."""
+
+    def __init__(self, cache: Path, store: ObjectStore, alignment_id: str) -> None:
+        self.folder = cache / alignment_id
+        self.store = store
+        self.alignment_id = alignment_id
+
+    def path(self, filename: str) -> Path:
+        target = self.folder / filename
+        if not target.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            partial = self.folder / f".{filename}.{uuid.uuid4().hex}"
+            try:
+                self.store.get_file(layout.alignment(self.alignment_id, filename), partial)
+                os.replace(partial, target)  # noqa: PTH105  (says that it is atomic)
+            finally:
+                partial.unlink(missing_ok=True)
+        return target
+
+    def drop(self, filename: str) -> bool:
+        (self.folder / filename).unlink(missing_ok=True)
+        return True
+
+
+class RamTier:
+    """Loaded modules, least recently used first out, up to `capacity` bytes. One thread only."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.used = 0
+        self._modules: OrderedDict[str, LoadedModule] = OrderedDict()
+
+    def get(self, key: str) -> LoadedModule | None:
+        module = self._modules.get(key)
+        if module is not None:
+            self._modules.move_to_end(key)
+        return module
+
+    def put(self, key: str, module: LoadedModule) -> None:
+        size = _bytes(module)
+        if size > self.capacity or key in self._modules:
+            return
+        while self.used + size > self.capacity:
+            _, dropped = self._modules.popitem(last=False)
+            self.used -= _bytes(dropped)
+        self._modules[key] = module
+        self.used += size
+
+
+class ModuleLoader:
+    """Loads one alignment's modules: from RAM, else from checked files onto the device."""
+
+    def __init__(
+        self, manifest: Manifest, files: Files, ram: RamTier, device: torch.device
+    ) -> None:
+        self.manifest = manifest
+        self.files = files
+        self.ram = ram
+        self.device = device
+
+    def load(self, entry: ModuleEntry) -> LoadedModule:
+        """Raises `AlignmentError` for a damaged copy that cannot be fetched again."""
+        key = f"{entry.sha256}:{entry.name}:{self.manifest.rank}:{self.device}"
+        module = self.ram.get(key)
+        if module is None:
+            v = self._tensors(entry.shard)["v"]
+            spectrum = self._tensors(entry.spectrum_shard)
+            module = on_device(
+                LoadedModule(entry, module_tensors(entry, v, spectrum["u"], spectrum["z"])),
+                self.device,
+            )
+            self.ram.put(key, module)
+        return module
+
+    def _tensors(self, filename: str) -> dict[str, Tensor]:
+        data = self._checked(filename)
+        if data is None and self.files.drop(filename):
+            data = self._checked(filename)
+        if data is None:
+            raise AlignmentError(
+                f"{filename} of alignment {self.manifest.id} does not have the SHA-256 of its"
+                " manifest: restore it, or register the pair again",
+                code="alignment_damaged",
+            )
+        return load_safetensors(data)
+
+    def _checked(self, filename: str) -> bytes | None:
+        try:
+            data = self.files.path(filename).read_bytes()
+        except OSError as error:
+            raise AlignmentError(
+                f"{filename} of alignment {self.manifest.id} cannot be read: {error.strerror}",
+                code="alignment_damaged",
+            ) from error
+        whole = hashlib.sha256(data).hexdigest() == self.manifest.files.get(filename)
+        return data if whole else None
+
+
+def read_manifest(files: Files) -> Manifest:
+    """Raises `AlignmentError` if the folder holds no manifest of this version."""
+    path = files.path(MANIFEST_FILE)
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise AlignmentError(
+            f"{path.parent} holds no readable {MANIFEST_FILE}: name a folder that an alignment was"
+            " built in",
+            code="alignment_unreadable",
+        ) from error
+
+
+def publish(folder: Path, manifest: Manifest, store: ObjectStore) -> None:
+    """Copy a built alignment into the object store, its manifest last. Raises `StoreError`.
+
+    One that is there already stays as it is: its V's are the same, and others may be reading it.
+    """
+    if store.info(layout.alignment(manifest.id, MANIFEST_FILE)) is not None:
+        return
+    for filename in sorted(manifest.files):
+        store.put_file(layout.alignment(manifest.id, filename), folder / filename)
+    store.put(layout.alignment(manifest.id, MANIFEST_FILE), manifest.as_bytes())
+
+
+def _bytes(module: LoadedModule) -> int:
+    tensors = module.tensors
+    return sum(t.numel() * t.element_size() for t in (tensors.v, tensors.u, tensors.z))

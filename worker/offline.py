@@ -1,0 +1,137 @@
+"""One adapter, no service: `python -m worker sanitize`."""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from core.alignments import DEFAULT_RANK
+from core.canonical import pretty_json
+from core.errors import AdapterRejected, GateError, RequestError
+from core.policy import Policy, parse_policy
+from core.render.html import render_html
+from core.render.terminal import finding_text, print_report
+from core.report import Report
+from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL, REPORT_HTML, REPORT_JSON
+from worker.adapter import AdapterFiles
+from worker.alignment.make import Recipe
+from worker.alignment.pair import Pair
+from worker.alignment.source import AlignmentSource, PairAlignment, StoredAlignment
+from worker.alignment.tiers import Folder, ModuleLoader, RamTier, read_manifest
+from worker.pipeline import BaseNames, sanitize
+from worker.tracking import Tracker
+
+DONE, FAILED, WRONG_ARGUMENTS, REJECTED = 0, 1, 2, 3
+TIMINGS_JSON = "timings.json"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("adapter", type=Path, help="folder with the adapter's two files")
+    parser.add_argument("--base", type=Path, help="checkpoint of the model before alignment")
+    parser.add_argument("--aligned", type=Path, help="checkpoint of the aligned model")
+    parser.add_argument("--alignment", type=Path, help="a ready alignment, instead of the pair")
+    parser.add_argument("--output", type=Path, required=True, help="folder to make, or empty")
+    parser.add_argument("--policy", help="JSON text, or a file that holds it")
+    parser.add_argument("--base-name", help="base_model_name_or_path to write into the config")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The exit code: 0 done, 1 failed, 2 wrong arguments, 3 adapter rejected."""
+    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    try:
+        policy = _policy(arguments.policy)
+        _check_folders(arguments)
+        return _sanitize(arguments, policy)
+    except AdapterRejected as rejected:
+        for found in rejected.findings:
+            errors.print(finding_text(found))
+        return REJECTED
+    except RequestError as error:
+        errors.print(f"error [{error.code}]: {error.message}", markup=False)
+        return WRONG_ARGUMENTS
+    except (GateError, OSError) as error:
+        code = error.code if isinstance(error, GateError) else "os_error"
+        errors.print(f"error [{code}]: {error}", markup=False)
+        return FAILED
+
+
+def _sanitize(arguments: argparse.Namespace, policy: Policy) -> int:
+    tracker = Tracker()
+    files = AdapterFiles(arguments.adapter, _other_names(arguments.adapter))
+    names = BaseNames(written=arguments.base_name)
+    output: Path = arguments.output
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=output.parent, prefix=".sanitize-") as scratch,
+        _alignment(arguments, policy) as alignment,
+    ):
+        made = Path(scratch)
+        report = sanitize(files, alignment, policy, made, base_names=names, tracker=tracker)
+        (made / REPORT_JSON).write_bytes(report.as_bytes())
+        (made / REPORT_HTML).write_bytes(render_html(report))
+        timings = tracker.finish()
+        (made / TIMINGS_JSON).write_bytes(pretty_json(timings))
+        output.mkdir(exist_ok=True)
+        for file in made.iterdir():
+            file.replace(output / file.name)
+    _print(report, timings)
+    return DONE
+
+
+def _print(report: Report, timings: dict[str, float]) -> None:
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    print_report(report, console)
+    stages = ", ".join(f"{stage} {seconds:.3f}" for stage, seconds in timings.items())
+    console.print(f"seconds: {stages}")
+
+
+def _policy(argument: str | None) -> Policy:
+    if argument is None:
+        return Policy()
+    if argument.lstrip().startswith("{"):
+        return parse_policy(argument.encode())
+    try:
+        return parse_policy(Path(argument).read_bytes())
+    except OSError as error:
+        raise RequestError(
+            f"--policy {argument}: {error.strerror}; give JSON text or a file that holds it",
+            code="policy_unreadable",
+        ) from error
+
+
+def _check_folders(arguments: argparse.Namespace) -> None:
+    pair = (arguments.base, arguments.aligned)
+    if (arguments.alignment is None) == (None in pair) or (arguments.alignment and any(pair)):
+        raise RequestError("give --base and --aligned, or --alignment", code="arguments")
+    named = [arguments.adapter, *(p for p in (*pair, arguments.alignment) if p is not None)]
+    for folder in named:
+        if not folder.is_dir():
+            raise RequestError(f"{folder} is no folder", code="arguments")
+    output: Path = arguments.output
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise RequestError(f"--output {output} exists and is not empty", code="arguments")
+
+
+def _other_names(folder: Path) -> tuple[str, ...]:
+    canonical = {ADAPTER_MODEL, ADAPTER_CONFIG}
+    return tuple(p.name for p in sorted(folder.iterdir()) if p.name not in canonical)
+
+
+@contextmanager
+def _alignment(arguments: argparse.Namespace, policy: Policy) -> Iterator[AlignmentSource]:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if arguments.alignment is not None:
+        files = Folder(arguments.alignment)
+        manifest = read_manifest(files)
+        manifest.check_fits(policy)
+        loader = ModuleLoader(manifest, files, RamTier(capacity=0), device)
+        yield StoredAlignment(manifest, loader, name=None)
+        return
+    recipe = Recipe("float32", max(policy.rank or 0, DEFAULT_RANK), policy.energy_share)
+    with Pair(arguments.base, arguments.aligned) as pair:
+        yield PairAlignment(pair, recipe, device)

@@ -1,0 +1,102 @@
+"""The story of one job: an adapter comes in, is judged, projected, written and verified."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import AdapterRejected
+from core.findings import refusals
+from core.policy import Policy
+from core.report import InputFacts, Report
+from core.selection import Choice, select
+from worker.adapter import AdapterFiles, examine, load_adapter
+from worker.adapter.model import LoraModule
+from worker.adapter.verify import verify_written
+from worker.adapter.write import Written, as_uploaded, cast_for_output, write_adapter
+from worker.alignment.source import AlignmentSource
+from worker.judge import Judged, judge
+from worker.reporting import output_facts, rows, summary, verdict
+from worker.tracking import Tracker
+
+
+@dataclass(frozen=True)
+class BaseNames:
+    """What the operator calls the base model: `written` goes into the output's config, an upload
+    that names none of `known` gets a note."""
+
+    written: str | None = None
+    known: tuple[str, ...] = ()
+
+
+def sanitize(
+    files: AdapterFiles,
+    alignment: AlignmentSource,
+    policy: Policy,
+    output: Path,
+    *,
+    base_names: BaseNames,
+    tracker: Tracker,
+) -> Report:
+    """Project the adapter in `files` and write it into the folder `output`; returns its report.
+
+    Nothing is written for a policy that only scores. Raises `AdapterRejected` with every finding;
+    any other error is ours. On any error what lies in `output` must not be published.
+    """
+    with tracker.stage("check"):
+        examined = examine(files, alignment, policy.caps, base_names.known)
+    with tracker.stage("read"):
+        adapter = load_adapter(examined)
+
+    judged = [
+        _judge(module, alignment, policy, tracker, done, len(adapter.modules))
+        for done, module in enumerate(adapter.modules)
+    ]
+    findings = [*adapter.notes, *(f for j in judged for f in j.findings)]
+    if refusals(findings):
+        raise AdapterRejected(findings)
+
+    choices = select([j.score for j in judged], policy.selection, reference=policy.reference)
+
+    with tracker.stage("project"):
+        written = [_outcome(j, choices[j.module.path]) for j in judged]
+
+    verified = None
+    if policy.publishes:
+        with tracker.stage("write"):
+            write_adapter(output, adapter, written, alignment, base_name=base_names.written)
+        with tracker.stage("verify"):
+            verified = verify_written(output, written)
+
+    return Report(
+        verdict=verdict(policy, choices),
+        summary=summary(judged, choices),
+        modules=rows(judged, choices, written),
+        findings=findings,
+        alignment=alignment.facts(),
+        policy=policy,
+        input=InputFacts(files=list(adapter.files), base_model_name_or_path=adapter.base_name),
+        output=None if verified is None else output_facts(output, written, verified),
+    )
+
+
+def _judge(
+    module: LoraModule,
+    alignment: AlignmentSource,
+    policy: Policy,
+    tracker: Tracker,
+    done: int,
+    total: int,
+) -> Judged:
+    tracker.step("score", done, total)
+    with tracker.stage("align"):
+        loaded = alignment.module(module.alignment_name)
+    with tracker.stage("score"):
+        return judge(module, loaded, policy)
+
+
+def _outcome(judged: Judged, choice: Choice) -> Written:
+    """What goes out for one module: projected, refactored, or bit for bit what came in."""
+    if choice.projected:
+        return cast_for_output(judged.module, judged.projected, judged.projected_norm)
+    if judged.refactored:
+        return cast_for_output(judged.module, judged.update, judged.norm)
+    return as_uploaded(judged.module)

@@ -1,0 +1,84 @@
+"""Products with V in two thin passes: Vᵀ·B and V·(Vᵀ·B), never V·Vᵀ.
+
+V may be stored in 16 bits; it is read in blocks of rows that fit the processor's cache and
+multiplied in float32, or in float64 where cancellation is measured.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+BLOCK_BYTES = 4 * 2**20
+CANCELLATION = 4.0  # how often float32's rounding may be amplified before float64 takes over
+
+
+@dataclass(frozen=True)
+class ThinProducts:
+    """`back` = Vᵀ·B (in, r); `image` = V·Vᵀ·B / ‖V‖_F = C·B (out, r), zero where V is."""
+
+    back: Tensor
+    image: Tensor
+
+
+def thin_products(v: Tensor, b: Tensor, norm: float) -> ThinProducts:
+    """Both products for V (out, in), B (out, r) and ‖V‖_F = `norm`.
+
+    float32 first; if an output is so much smaller than its inputs' sizes that float32's rounding
+    shows (see `_amplification`), the whole is done again in float64.
+    """
+    if norm == 0.0:
+        zero = torch.zeros
+        return ThinProducts(
+            zero(v.shape[1], b.shape[1], device=b.device), zero(b.shape, device=b.device)
+        )
+    if b.dtype != torch.float64:
+        products = _in_dtype(v, b.float(), norm)
+        if _amplification(v, b, norm, products) <= CANCELLATION:
+            return products
+    return _in_dtype(v, b.double(), norm)
+
+
+def back_product(v: Tensor, x: Tensor) -> Tensor:
+    """Vᵀ·X (in, r) for X (out, r), in X's dtype."""
+    result = torch.zeros(v.shape[1], x.shape[1], dtype=x.dtype, device=x.device)
+    for start, block in _blocks(v, x.dtype):
+        result.addmm_(block.T, x[start : start + block.shape[0]])
+    return result
+
+
+def forward_product(v: Tensor, x: Tensor) -> Tensor:
+    """V·X (out, r) for X (in, r), in X's dtype."""
+    return torch.cat([block @ x for _, block in _blocks(v, x.dtype)])
+
+
+def _in_dtype(v: Tensor, b: Tensor, norm: float) -> ThinProducts:
+    back = back_product(v, b)  # (in, r)
+    return ThinProducts(back, forward_product(v, back) / norm)
+
+
+def _blocks(v: Tensor, dtype: torch.dtype) -> Iterator[tuple[int, Tensor]]:
+    """(first row, rows) of V in `dtype`; whole where nothing is converted: BLAS blocks better."""
+    if v.dtype == dtype:
+        yield 0, v
+        return
+    rows = max(1, BLOCK_BYTES // (v.shape[1] * dtype.itemsize))
+    for start in range(0, v.shape[0], rows):
+        yield start, v[start : start + rows].to(dtype)
+
+
+def _amplification(v: Tensor, b: Tensor, norm: float, products: ThinProducts) -> float:
+    """How much more than √n roundings an entry of the products has lost, at worst.
+
+    A sum of n terms in random signs is about √n terms large and loses √n roundings: amplification
+    1. What comes out smaller than that has cancelled.
+    """
+    out, in_ = v.shape
+    back, image = float(products.back.norm()), float(products.image.norm())
+    if back == 0.0 or image == 0.0:
+        return 1.0 if float(b.norm()) == 0.0 else math.inf
+    first = norm * float(b.norm()) / (math.sqrt(out) * back)
+    second = back / (math.sqrt(in_) * image)
+    return max(first, second)

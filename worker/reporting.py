@@ -1,0 +1,94 @@
+"""What the pipeline found and did, in the words of the report."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from core.errors import AdapterRejected
+from core.policy import Policy
+from core.report import InputFacts, ModuleRow, OutputFacts, Report, Summary, Verdict
+from core.selection import Choice
+from worker.adapter import AdapterFiles
+from worker.adapter.files import file_facts
+from worker.adapter.write import Written
+from worker.alignment.source import AlignmentSource
+from worker.judge import Judged
+
+
+def rejection_report(
+    rejected: AdapterRejected, policy: Policy, files: AdapterFiles, alignment: AlignmentSource
+) -> Report:
+    """The report of an adapter that was not let in: its findings, and nothing written."""
+    present = [path for path in (files.model, files.config) if path.is_file()]
+    return Report(
+        verdict="rejected",
+        findings=list(rejected.findings),
+        alignment=alignment.facts(),
+        policy=policy,
+        input=InputFacts(files=[file_facts(path) for path in present]),
+    )
+
+
+def rows(
+    judged: Sequence[Judged], choices: Mapping[str, Choice], written: Sequence[Written]
+) -> list[ModuleRow]:
+    """One row a module, in the adapter's order."""
+    return [_row(j, choices[j.module.path], w) for j, w in zip(judged, written, strict=True)]
+
+
+def _row(judged: Judged, choice: Choice, written: Written) -> ModuleRow:
+    module, scores = judged.module, judged.scores
+    return ModuleRow(
+        name=module.path,
+        layer=module.layer,
+        family=module.family,
+        rank=module.rank,
+        scaling=module.scaling,
+        out_features=int(module.b.shape[0]),
+        in_features=int(module.a.shape[1]),
+        cosine=scores.cosine,
+        baseline=judged.loaded_baseline,
+        signed=scores.signed,
+        undo=scores.undo,
+        energy=scores.energy,
+        retained=judged.retained,
+        update_ratio=scores.update_ratio,
+        projected=choice.projected,
+        borderline=choice.borderline,
+        reason=choice.reason,
+        refactored=judged.refactored,
+        widened=written.widened,
+    )
+
+
+def verdict(policy: Policy, choices: Mapping[str, Choice]) -> Verdict:
+    if not policy.publishes:
+        return "scored"
+    return "projected" if any(c.projected for c in choices.values()) else "unchanged"
+
+
+def summary(judged: Sequence[Judged], choices: Mapping[str, Choice]) -> Summary:
+    cosines = [j.scores.cosine for j in judged if j.scores.cosine is not None]
+    before = sum((j.module.scaling * j.norm) ** 2 for j in judged)
+    after = sum(
+        (j.module.scaling * (j.projected_norm if choices[j.module.path].projected else j.norm)) ** 2
+        for j in judged
+    )
+    return Summary(
+        modules=len(judged),
+        projected=sum(c.projected for c in choices.values()),
+        borderline=sum(c.borderline for c in choices.values()),
+        zero_updates=sum(j.norm == 0.0 for j in judged),
+        retained=(after / before) ** 0.5 if before else None,
+        cosine_min=min(cosines, default=None),
+        cosine_median=statistics.median(cosines) if cosines else None,
+        cosine_max=max(cosines, default=None),
+    )
+
+
+def output_facts(output: Path, written: Sequence[Written], verified: int) -> OutputFacts:
+    return OutputFacts(
+        files=[file_facts(path) for path in sorted(output.iterdir())],
+        widened=[w.module.path for w in written if w.widened],
+        verified=verified,
+    )
