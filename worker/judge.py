@@ -52,7 +52,7 @@ def judge(module: LoraModule, loaded: LoadedModule, policy: Policy) -> Judged:
     """Scores and projection of one module. Keeps only thin tensors, so V can be let go."""
     alignment = loaded.tensors
     update, norm, refactored, findings = _well_conditioned(module, alignment.v.device)
-    products = thin_products(alignment.v, update.b, alignment.norm)
+    products = thin_products(alignment.v, update, alignment.norm)
     scores = score_update(update, alignment, products, norm=norm, scaling=module.scaling)
     k = needed_rank(loaded.entry, policy)
     projected = apply_method(update, alignment, products, policy, k)

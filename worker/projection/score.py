@@ -53,13 +53,12 @@ def _update_ratio(size: float, aligned_norm: float) -> float | None:
 
 def _cosine(update: Update, products: ThinProducts, norm: float) -> float:
     """<C·B·A, B·A> / (‖C·B·A‖·‖B·A‖); 0 where the projection leaves nothing."""
-    image_norm = product_norm(Update(products.image, update.a))
-    if image_norm == 0.0:
+    if products.image_norm == 0.0:
         return 0.0
     a = update.a.double()
     inner = products.image.double().T @ update.b.double()  # (r, r)
     dot = float((inner * (a @ a.T)).sum())
-    return min(1.0, max(0.0, dot / (image_norm * norm)))
+    return min(1.0, max(0.0, dot / (products.image_norm * norm)))
 
 
 def _signed(
@@ -69,7 +68,7 @@ def _signed(
     if alignment.norm == 0.0:
         return 0.0
     dot = float((products.back.double() * update.a.double().T).sum())
-    return dot / (norm * alignment.norm)
+    return min(1.0, max(-1.0, dot / (norm * alignment.norm)))
 
 
 def _undo(signed: float, alignment: ModuleAlignment, rank: int) -> float:

@@ -11,34 +11,39 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from worker.projection.update import Update, product_norm
+
 BLOCK_BYTES = 4 * 2**20
 CANCELLATION = 4.0  # how often float32's rounding may be amplified before float64 takes over
 
 
 @dataclass(frozen=True)
 class ThinProducts:
-    """`back` = Vᵀ·B (in, r); `image` = V·Vᵀ·B / ‖V‖_F = C·B (out, r), zero where V is."""
+    """`back` = Vᵀ·B (in, r); `image` = V·Vᵀ·B / ‖V‖_F = C·B (out, r), zero where V is.
+
+    `image_norm` = ‖C·B·A‖_F.
+    """
 
     back: Tensor
     image: Tensor
+    image_norm: float
 
 
-def thin_products(v: Tensor, b: Tensor, norm: float) -> ThinProducts:
-    """Both products for V (out, in), B (out, r) and ‖V‖_F = `norm`.
+def thin_products(v: Tensor, update: Update, norm: float) -> ThinProducts:
+    """Both products for V (out, in), the update's B (out, r), and ‖V‖_F = `norm`.
 
     float32 first; if an output is so much smaller than its inputs' sizes that float32's rounding
     shows (see `_amplification`), the whole is done again in float64.
     """
+    b = update.b
     if norm == 0.0:
-        zero = torch.zeros
-        return ThinProducts(
-            zero(v.shape[1], b.shape[1], device=b.device), zero(b.shape, device=b.device)
-        )
+        back = torch.zeros(v.shape[1], b.shape[1], device=b.device)
+        return ThinProducts(back, torch.zeros_like(b), 0.0)
     if b.dtype != torch.float64:
-        products = _in_dtype(v, b.float(), norm)
-        if _amplification(v, b, norm, products) <= CANCELLATION:
+        products = _in_dtype(v, b.float(), update.a, norm)
+        if _amplification(v, update, norm, products) <= CANCELLATION:
             return products
-    return _in_dtype(v, b.double(), norm)
+    return _in_dtype(v, b.double(), update.a, norm)
 
 
 def back_product(v: Tensor, x: Tensor) -> Tensor:
@@ -54,9 +59,10 @@ def forward_product(v: Tensor, x: Tensor) -> Tensor:
     return torch.cat([block @ x for _, block in _blocks(v, x.dtype)])
 
 
-def _in_dtype(v: Tensor, b: Tensor, norm: float) -> ThinProducts:
+def _in_dtype(v: Tensor, b: Tensor, a: Tensor, norm: float) -> ThinProducts:
     back = back_product(v, b)  # (in, r)
-    return ThinProducts(back, forward_product(v, back) / norm)
+    image = forward_product(v, back) / norm  # (out, r)
+    return ThinProducts(back, image, product_norm(Update(image, a)))
 
 
 def _blocks(v: Tensor, dtype: torch.dtype) -> Iterator[tuple[int, Tensor]]:
@@ -69,16 +75,19 @@ def _blocks(v: Tensor, dtype: torch.dtype) -> Iterator[tuple[int, Tensor]]:
         yield start, v[start : start + rows].to(dtype)
 
 
-def _amplification(v: Tensor, b: Tensor, norm: float, products: ThinProducts) -> float:
-    """How much more than √n roundings an entry of the products has lost, at worst.
+def _amplification(v: Tensor, update: Update, norm: float, products: ThinProducts) -> float:
+    """How much more than √n roundings an entry of C·B·A has lost, at worst.
 
     A sum of n terms in random signs is about √n terms large and loses √n roundings: amplification
-    1. What comes out smaller than that has cancelled.
+    1. What comes out smaller than that has cancelled: in Vᵀ·B, in V·(VᵀB), or in (C·B)·A.
     """
     out, in_ = v.shape
+    b, a = float(update.b.norm()), float(update.a.norm())
     back, image = float(products.back.norm()), float(products.image.norm())
-    if back == 0.0 or image == 0.0:
-        return 1.0 if float(b.norm()) == 0.0 else math.inf
-    first = norm * float(b.norm()) / (math.sqrt(out) * back)
-    second = back / (math.sqrt(in_) * image)
-    return max(first, second)
+    if products.image_norm == 0.0 or back == 0.0 or image == 0.0:
+        return 1.0 if b == 0.0 or a == 0.0 else math.inf
+    return max(
+        norm * b / (math.sqrt(out) * back),
+        back / (math.sqrt(in_) * image),
+        image * a / (math.sqrt(update.rank) * products.image_norm),
+    )
