@@ -150,7 +150,7 @@ def test_float32_path_of_real_shapes_equals_dense(out: int, in_: int) -> None:
 @settings(max_examples=100, deadline=None)
 @given(cases(), st.sampled_from([2.0**-20, 2.0**-12, 0.25, 1024.0]))
 def test_scaling_b_changes_no_cosine(case: Case, factor: float) -> None:
-    """The cosine is of a direction: a constant on B leaves it alone (powers of two round nothing)."""
+    """The cosine is of a direction: a constant on B (one that rounds nothing) leaves it alone."""
     scaled = Case(case.v, case.b.float() * factor, case.a.float())
     before = judged(Case(case.v, case.b.float(), case.a.float())).scores.cosine
     after = judged(scaled).scores.cosine
