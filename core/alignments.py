@@ -160,6 +160,23 @@ class AlignmentRecord(Frozen):
     def effective_floor(self) -> Policy:
         return self.floor or self.default_policy
 
+    def as_ready(self, manifest: Manifest, finished_at: str) -> "AlignmentRecord":
+        self._fits(manifest)
+        return self.model_copy(
+            update={"state": "ready", "id": manifest.id, "finished_at": finished_at, "error": None}
+        )
+
+    def as_failed(self, code: str, message: str, finished_at: str) -> "AlignmentRecord":
+        error = BuildFailure(code=code, message=message)
+        return self.model_copy(
+            update={"state": "failed", "error": error, "finished_at": finished_at}
+        )
+
+    def _fits(self, manifest: Manifest) -> None:
+        """The operator's own policies must be ones that this alignment can serve."""
+        for policy in (self.default_policy, self.effective_floor):
+            manifest.check_fits(policy)
+
     def as_bytes(self) -> bytes:
         dumped: Json = self.model_dump(mode="json")
         return pretty_json(dumped)

@@ -144,17 +144,20 @@ class Progress(Frozen):
 
 def recipe_digest(
     file_digests: dict[str, str],
-    alignment_id: str,
+    alignment: AlignmentRef,
     policy: Policy,
     *,
     other_names: Sequence[str] = (),
 ) -> str:
-    """Everything the result depends on: input bytes and names, alignment, policy, engine."""
+    """Everything the result depends on: input bytes and names, alignment, policy, engine.
+
+    Of the alignment the names too, since the report and the written config carry them.
+    """
     files: Json = {**dict.fromkeys(other_names, ""), **file_digests}
     return digest(
         {
             "files": files,
-            "alignment": alignment_id,
+            "alignment": alignment.model_dump(mode="json"),
             "policy": policy.as_json(),
             "engine": ENGINE_VERSION,
         }

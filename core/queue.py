@@ -25,6 +25,11 @@ ALLOWED_TASKS: Final = frozenset({SANITIZE, BUILD_ALIGNMENT})
 _ALIVE = frozenset({JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED})
 
 
+def build_id(name: str) -> str:
+    """The queue's id of an alignment's build. RQ allows no dot in it; no two names share one."""
+    return "align-" + name.replace("_", "_u").replace(".", "_d")
+
+
 def connect(settings: RedisSettings) -> Redis:
     """A client; it connects at first use, so a Redis that is down stops nobody from starting."""
     return Redis.from_url(
@@ -55,12 +60,13 @@ class JobQueue:
 
     def submit_build(self, name: str) -> bool:
         """Queue the build of a registered alignment; False if it is queued or running already."""
-        rq_id = "align-" + name.replace(".", "_dot_")
-        return self._enqueue(BUILD_ALIGNMENT, rq_id, {"name": name}, self.settings.build_timeout)
+        return self._enqueue(
+            BUILD_ALIGNMENT, build_id(name), {"name": name}, self.settings.build_timeout
+        )
 
     def _enqueue(self, task: str, rq_id: str, kwargs: dict[str, str], timeout: int) -> bool:
         try:
-            if self._alive(rq_id):
+            if self._status(rq_id) in _ALIVE:
                 return False
             self._queue.enqueue_call(
                 task,
@@ -69,7 +75,7 @@ class JobQueue:
                 timeout=timeout,
                 result_ttl=60,
                 failure_ttl=24 * 3600,
-                retry=Retry(max=self.settings.attempts - 1),
+                retry=Retry(max=retries) if (retries := self.settings.attempts - 1) else None,
             )
         except DuplicateJobError:
             return False
@@ -77,12 +83,19 @@ class JobQueue:
             raise QueueError(f"Redis did not take {rq_id}: {error}") from error
         return True
 
-    def _alive(self, rq_id: str) -> bool:
+    def gave_up(self, rq_id: str) -> bool:
+        """True if every attempt of this job is spent. Raises `QueueError`."""
+        try:
+            return self._status(rq_id) == JobStatus.FAILED
+        except RedisError as error:
+            raise QueueError(f"Redis does not answer: {error}") from error
+
+    def _status(self, rq_id: str) -> JobStatus | None:
         try:
             job = RQJob.fetch(rq_id, connection=self.redis, serializer=JSONSerializer)
-            return job.get_status() in _ALIVE
+            return job.get_status()
         except NoSuchJobError:
-            return False
+            return None
 
     def ping(self) -> None:
         try:
@@ -92,15 +105,21 @@ class JobQueue:
 
     def set_progress(self, job_id: str, progress: Progress) -> None:
         """Say where a running job is; the word lapses after one lease unless it is renewed."""
-        self.redis.set(
-            self._progress_key(job_id), progress.model_dump_json(), ex=self.settings.lease
-        )
+        key, value = self._progress_key(job_id), progress.model_dump_json()
+        try:
+            self.redis.set(key, value, ex=self.settings.lease)
+        except RedisError as error:
+            raise QueueError(f"Redis does not answer: {error}") from error
 
     def renew_progress(self, job_id: str) -> None:
+        """Raises the client's own errors: only the heartbeat thread calls it, and logs them."""
         self.redis.expire(self._progress_key(job_id), self.settings.lease)
 
     def clear_progress(self, job_id: str) -> None:
-        self.redis.delete(self._progress_key(job_id))
+        try:
+            self.redis.delete(self._progress_key(job_id))
+        except RedisError as error:
+            raise QueueError(f"Redis does not answer: {error}") from error
 
     def progress(self, job_id: str) -> Progress | None:
         """Where the job is, or None if no worker holds it. Raises `QueueError`."""

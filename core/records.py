@@ -39,7 +39,7 @@ class Records:
         key = layout.job_result(tenant, job_id)
         with contextlib.suppress(ObjectExists):
             self.store.put(key, result.as_bytes(), if_absent=True)
-        self.store.delete(layout.pending(tenant, job_id))
+        self.forget_pending(tenant, job_id)
         standing = self._read(key, JobResult)
         if standing is None:
             raise StoreError(f"{key} was written and is gone", code="object_missing")
@@ -73,6 +73,10 @@ class Records:
             parts = key.split("/")
             if len(parts) == 4 and parts[2] == "pending":
                 yield parts[1], parts[3]
+
+    def forget_pending(self, tenant: str, job_id: str) -> None:
+        """Take away the mark of a job that has ended."""
+        self.store.delete(layout.pending(tenant, job_id))
 
     def alignment(self, name: str) -> AlignmentRecord | None:
         return self._read(layout.alignment_name(name), AlignmentRecord)

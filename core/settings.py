@@ -29,7 +29,7 @@ class QueueSettings(Section):
     job_timeout: int = 3600
     build_timeout: int = 24 * 3600
     lease: int = 30
-    attempts: int = 3
+    attempts: Annotated[int, Field(ge=1)] = 3
     reconcile_every: int = 30
 
 

@@ -1,19 +1,45 @@
-"""`python -m worker`: one adapter offline."""
+"""`python -m worker`: the worker process, the courier, or one adapter offline."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from worker import offline
+from core.settings import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code. Only the commands that compute import torch; the courier does not."""
+    parsed = _parser().parse_args(arguments)
+    if parsed.command == "sanitize":
+        from worker.offline import run
+
+        return run(parsed)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    if parsed.command == "courier":
+        from worker.courier import run_process as run_courier
+
+        return run_courier(Settings())
+    from worker.gpu import run_process as run_worker
+
+    return run_worker(Settings())
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m worker")
     commands = parser.add_subparsers(dest="command", required=True)
-    offline.add_arguments(
-        commands.add_parser("sanitize", help="project one adapter, with no service")
-    )
-    return offline.run(parser.parse_args(arguments))
+    commands.add_parser("run", help="take jobs from the queue until told to stop")
+    commands.add_parser("courier", help="reconcile queue and store until told to stop")
+    sanitize = commands.add_parser("sanitize", help="project one adapter, with no service")
+    sanitize.add_argument("adapter", type=Path, help="folder with the adapter's two files")
+    sanitize.add_argument("--base", type=Path, help="checkpoint of the model before alignment")
+    sanitize.add_argument("--aligned", type=Path, help="checkpoint of the aligned model")
+    sanitize.add_argument("--alignment", type=Path, help="a ready alignment, instead of the pair")
+    sanitize.add_argument("--output", type=Path, required=True, help="folder to make, or empty")
+    sanitize.add_argument("--policy", help="JSON text, or a file that holds it")
+    sanitize.add_argument("--base-name", help="base_model_name_or_path to write into the config")
+    return parser
 
 
 if __name__ == "__main__":

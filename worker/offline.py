@@ -30,16 +30,6 @@ DONE, FAILED, WRONG_ARGUMENTS, REJECTED = 0, 1, 2, 3
 TIMINGS_JSON = "timings.json"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("adapter", type=Path, help="folder with the adapter's two files")
-    parser.add_argument("--base", type=Path, help="checkpoint of the model before alignment")
-    parser.add_argument("--aligned", type=Path, help="checkpoint of the aligned model")
-    parser.add_argument("--alignment", type=Path, help="a ready alignment, instead of the pair")
-    parser.add_argument("--output", type=Path, required=True, help="folder to make, or empty")
-    parser.add_argument("--policy", help="JSON text, or a file that holds it")
-    parser.add_argument("--base-name", help="base_model_name_or_path to write into the config")
-
-
 def run(arguments: argparse.Namespace) -> int:
     """The exit code: 0 done, 1 failed, 2 wrong arguments, 3 adapter rejected."""
     errors = Console(stderr=True, soft_wrap=True, highlight=False)

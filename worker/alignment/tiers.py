@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
-from core.alignments import MANIFEST_FILE, Manifest, ModuleEntry
+from core.alignments import MANIFEST_FILE, Manifest, ModuleEntry, alignment_id
 from core.errors import AlignmentError
 from core.store import layout
 from core.store.base import ObjectStore
@@ -146,16 +146,25 @@ class ModuleLoader:
 
 
 def read_manifest(files: Files) -> Manifest:
-    """Raises `AlignmentError` if the folder holds no manifest of this version."""
-    path = files.path(MANIFEST_FILE)
-    try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
+    """Raises `AlignmentError` if there is no manifest of this version, or it belies its own id."""
+    manifest = _parsed_manifest(files)
+    if manifest is None and files.drop(MANIFEST_FILE):
+        manifest = _parsed_manifest(files)
+    if manifest is None:
         raise AlignmentError(
-            f"{path.parent} holds no readable {MANIFEST_FILE}: name a folder that an alignment was"
-            " built in",
+            f"{files.path(MANIFEST_FILE).parent} holds no readable {MANIFEST_FILE}: name a folder"
+            " that an alignment was built in, or register the pair again",
             code="alignment_unreadable",
-        ) from error
+        )
+    return manifest
+
+
+def _parsed_manifest(files: Files) -> Manifest | None:
+    try:
+        manifest = Manifest.model_validate_json(files.path(MANIFEST_FILE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return manifest if alignment_id(manifest.modules, manifest.rank) == manifest.id else None
 
 
 def publish(folder: Path, manifest: Manifest, store: ObjectStore) -> None:

@@ -1,0 +1,96 @@
+"""Adapter archives, opened with distrust.
+
+Every name, kind and size is checked before a byte is kept, and only the two files of an adapter
+are ever written. What is wrong raises `Unprocessable` with a code that begins with `archive_`.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from core.archives.members import MAX_MEMBERS, Budget, Member, refusal, shown
+from core.archives.names import Names
+from core.archives.streams import metered, recognise
+from core.archives.tars import tar_members
+from core.archives.zips import zip_members
+from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
+
+__all__ = ["MAX_MEMBERS", "Unpacked", "UnpackedFile", "unpack"]
+
+_KEPT = frozenset({ADAPTER_MODEL, ADAPTER_CONFIG})
+
+
+@dataclass(frozen=True)
+class UnpackedFile:
+    """One file of the adapter as it now lies on disk."""
+
+    path: Path
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """`files` by canonical name; `other_names` were seen and not written: the gate judges them."""
+
+    files: dict[str, UnpackedFile] = field(default_factory=dict)
+    other_names: list[str] = field(default_factory=list)
+
+
+def unpack(archive: Path, folder: Path, *, max_bytes: int) -> Unpacked:
+    """Write the adapter's files of a .zip, .tar or .tar.gz into `folder`.
+
+    The format is told by the first bytes, never by the name. `max_bytes` bounds what the members
+    claim and what they really hold. Raises `Unprocessable`.
+    """
+    with archive.open("rb") as file, _members(file, max_bytes) as members:
+        return _keep(members, folder, Budget(max_bytes))
+
+
+@contextmanager
+def _members(file: BinaryIO, max_bytes: int) -> Iterator[Iterator[Member]]:
+    kind = recognise(file)
+    if kind == "zip":
+        with zip_members(file) as members:
+            yield members
+    else:
+        with metered(file, kind, max_bytes) as stream:
+            yield tar_members(stream)
+
+
+def _keep(members: Iterator[Member], folder: Path, budget: Budget) -> Unpacked:
+    names = Names()
+    unpacked = Unpacked()
+    for member in members:
+        name = names.admit(member.name, folder=member.folder)
+        if name is None:
+            continue
+        budget.claim(member.size, member.name)
+        if name in _KEPT:
+            unpacked.files[name] = _write(member, folder / name, budget)
+        else:
+            unpacked.other_names.append(name)
+    if not (unpacked.files or unpacked.other_names):
+        raise refusal("archive_empty", "the archive holds no files: put the adapter's files in it")
+    return unpacked
+
+
+def _write(member: Member, path: Path, budget: Budget) -> UnpackedFile:
+    digest = hashlib.sha256()
+    size = 0
+    with path.open("xb") as file:
+        for chunk in member.chunks():
+            size += len(chunk)
+            budget.spend(len(chunk), member.name)
+            digest.update(chunk)
+            file.write(chunk)
+    if size != member.size:
+        raise refusal(
+            "archive_unreadable",
+            f"{shown(member.name)} claims {member.size} bytes and holds {size}: pack it again",
+            member.name,
+        )
+    return UnpackedFile(path, size, digest.hexdigest())

@@ -1,0 +1,246 @@
+"""Objects as plain files under one folder: for one machine, development and tests."""
+
+import errno
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from core.errors import StoreError
+from core.store.base import ObjectChanged, ObjectExists, ObjectInfo, ObjectMissing
+from core.store.checks import TEMPORARY, BadKey, check_key, check_listing, check_range, is_segment
+from core.store.files import CHUNK, save_hashed, sync_folder, unreadable
+
+_STALE_SECONDS = 24 * 3600
+_PUBLISH_ATTEMPTS = 100
+_ADVICE = {
+    errno.ENOSPC: "Free some space on the store's disk.",
+    errno.EDQUOT: "Free some space, or raise the quota of the service's user.",
+    errno.EROFS: "The store's disk is mounted read-only: mount it for writing.",
+    errno.EACCES: "Let the service's user read and write everything under store.path.",
+    errno.EPERM: "Let the service's user write under store.path, on a disk with hard links.",
+    errno.EEXIST: "Let store.path name a folder: a file is there.",
+    errno.ENOTDIR: "Let store.path name a folder: a file is on the way there.",
+    errno.EMFILE: "Raise the limit on open files.",
+}
+
+
+class LocalStore:
+    """An object a file, its key the path under `root`, so a folder of objects reads as one.
+
+    Several processes may share the folder. Symbolic links in it are never followed. A key cannot
+    be an object and a folder at once (`bad_key`), which S3 would allow.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+        self._temporary_folder = self._root / TEMPORARY
+        self._sweep()
+
+    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> ObjectInfo:
+        return self._store(key, BytesIO(data), if_absent=if_absent)
+
+    def put_file(self, key: str, path: Path) -> ObjectInfo:
+        try:
+            source = path.open("rb")
+        except OSError as error:
+            raise unreadable(path, error) from error
+        with source:
+            return self._store(key, source, if_absent=False)
+
+    def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
+        check_range(start, length)
+        with self.open(key) as file, _failures("read", key):
+            file.seek(start)
+            return file.read(-1 if length is None else length)
+
+    def get_file(self, key: str, path: Path, *, etag: str | None = None) -> str:
+        with self.open(key) as file, _failures("read", key):
+            if etag is not None and etag != _etag(os.fstat(file.fileno())):
+                raise ObjectChanged(f"{key!r} was replaced since it was last seen: start again.")
+            return save_hashed(file, path)
+
+    def open(self, key: str) -> BinaryIO:
+        path = self._path(key)
+        with _failures("read", key):
+            try:
+                return path.open("rb")
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+                raise ObjectMissing(f"There is no object {key!r}.") from error
+
+    def info(self, key: str) -> ObjectInfo | None:
+        path = self._path(key)
+        with _failures("look up", key):
+            try:
+                status = path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return _info(key, status) if stat.S_ISREG(status.st_mode) else None
+
+    def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> Iterator[str]:
+        check_listing(prefix, after)
+        folder = prefix[: prefix.rfind("/") + 1]
+        return islice(self._walk(folder, prefix, after), limit)
+
+    def delete(self, key: str) -> None:
+        path = self._path(key)
+        with _failures("delete", key):
+            if path.is_dir():
+                return
+            with suppress(FileNotFoundError, NotADirectoryError):
+                path.unlink()
+            self._prune(path.parent)
+
+    def presigned_url(self, key: str, *, filename: str, seconds: int) -> str | None:  # noqa: ARG002
+        check_key(key)
+        return None
+
+    def check(self) -> None:
+        with _failures("write to", "store.path"), self._temporary() as temporary:
+            temporary.touch(exist_ok=False)
+
+    def _path(self, key: str) -> Path:
+        """Where `key` lies. Raises `BadKey` if a symbolic link is on the way there."""
+        check_key(key)
+        path = self._root / key
+        if os.path.realpath(path) != str(path):
+            raise BadKey(f"{key!r} leads through a symbolic link: remove it from the store.")
+        return path
+
+    def _store(self, key: str, source: BinaryIO, *, if_absent: bool) -> ObjectInfo:
+        target = self._path(key)
+        with _failures("store", key), self._temporary() as temporary:
+            with temporary.open("xb") as file:
+                shutil.copyfileobj(source, file, CHUNK)
+                file.flush()
+                os.fsync(file.fileno())
+                # The kernel's own stamp may stand still for milliseconds: too coarse for an ETag.
+                os.utime(file.fileno(), ns=(now := time.time_ns(), now))
+                info = _info(key, os.fstat(file.fileno()))
+            _publish(temporary, target, if_absent=if_absent)
+        return info
+
+    @contextmanager
+    def _temporary(self) -> Iterator[Path]:
+        """A fresh path on the store's own file system, gone afterwards unless it was moved."""
+        self._temporary_folder.mkdir(parents=True, exist_ok=True)
+        path = self._temporary_folder / uuid4().hex
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Remove what killed processes left; a file still being written has a fresh mtime."""
+        with _failures("clean", TEMPORARY):
+            for path in self._temporary_folder.glob("*"):
+                with suppress(FileNotFoundError):
+                    if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                        path.unlink()
+
+    def _walk(self, folder: str, prefix: str, after: str) -> Iterator[str]:
+        """Keys under `folder` ("" or ending in a slash), holding one folder's names at a time."""
+        path = self._path(folder.removesuffix("/")) if folder else self._root
+        with _failures("list", folder):
+            children = _children(path)
+        for child in children:
+            key = folder + child
+            if key.endswith("/"):
+                meets_prefix = key.startswith(prefix) or prefix.startswith(key)
+                if meets_prefix and (key > after or after.startswith(key)):
+                    yield from self._walk(key, prefix, after)
+            elif key.startswith(prefix) and key > after:
+                yield key
+
+    def _prune(self, folder: Path) -> None:
+        """Remove `folder` and those above it while they are empty."""
+        while folder != self._root:
+            try:
+                folder.rmdir()
+            except OSError:  # not empty: someone else's objects
+                return
+            folder = folder.parent
+
+
+def _children(path: Path) -> list[str]:
+    """Names of the files and, with a slash, the folders in `path`, in the order of their keys.
+
+    Only with the slash do folders sort as the keys below them do: `a-b` < `a/b` < `a0`. Python
+    compares code points, which is the order of the UTF-8 bytes too.
+    """
+    try:
+        entries = os.scandir(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    with entries:
+        return sorted(
+            f"{entry.name}/" if entry.is_dir() else entry.name
+            for entry in entries
+            if is_segment(entry.name) and not entry.is_symlink()
+        )
+
+
+def _publish(temporary: Path, target: Path, *, if_absent: bool) -> None:
+    """Give the finished file its name, in one step, and make that last."""
+    for attempt in range(1, _PUBLISH_ATTEMPTS + 1):
+        try:
+            _make_folder(target.parent)
+            if if_absent:
+                _link_new(temporary, target)
+            else:
+                temporary.replace(target)
+            break
+        except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+            message = f"{target.name!r} would have to be an object and a folder at once."
+            raise BadKey(message) from error
+        except FileNotFoundError:
+            # A delete next door found the folder still empty and removed it: make it again.
+            if attempt == _PUBLISH_ATTEMPTS:
+                raise
+    with suppress(FileNotFoundError):  # already deleted again
+        sync_folder(target.parent)
+
+
+def _link_new(temporary: Path, target: Path) -> None:
+    """A link, unlike a rename, fails if the name is taken: of many writers one wins."""
+    try:
+        target.hardlink_to(temporary)
+    except FileExistsError as error:
+        if target.is_dir():
+            raise
+        raise ObjectExists(f"{target.name!r} exists already: another writer was first.") from error
+
+
+def _make_folder(folder: Path) -> None:
+    """`mkdir -p`, each new name made to last in the folder above it."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def _info(key: str, status: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(key, status.st_size, _etag(status))
+
+
+def _etag(status: os.stat_result) -> str:
+    """Every put makes a new file with a stamp of its own; hashing gigabytes would cost too much."""
+    return f"{status.st_mtime_ns:x}-{status.st_ino:x}-{status.st_size:x}"
+
+
+@contextmanager
+def _failures(operation: str, key: str) -> Iterator[None]:
+    """Turn what the file system raises into a `StoreError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0, "Check the disk under store.path.")
+        raise StoreError(f"Could not {operation} {key!r}: {error.strerror}. {advice}") from error

@@ -1,0 +1,215 @@
+"""The worker on a real queue, with results in a folder and on S3 alike."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from core.errors import StoreError
+from core.jobs import JobState
+from core.policy import Policy
+from core.store import layout, open_store
+from core.store.base import ObjectStore
+from core.store.s3 import S3Store
+from core.store.settings import StoreSettings
+from tests.servers import ValkeyServer
+from tests.worker.making import GOLDEN
+from tests.worker.service import TENANT, Service, golden_files, make_service
+from worker.courier import reconcile
+
+
+@pytest.fixture
+def redis(valkey: ValkeyServer) -> Iterator[Redis]:
+    with Redis.from_url(valkey.url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def service(store_settings: StoreSettings, redis: Redis, tmp_path: Path) -> Iterator[Service]:
+    store = open_store(store_settings)
+    yield make_service(store, store_settings, redis, tmp_path)
+    if isinstance(store, S3Store):
+        store.close()
+
+
+def test_an_adapter_ends_projected_with_its_files_in_the_store(service: Service) -> None:
+    """A succeeded job names files that are there, of the size it states, and is not pending."""
+    result = service.run(service.register())
+    assert result.state is JobState.SUCCEEDED
+    assert result.commit is not None
+    assert result.commit.verdict == "projected"
+    assert result.commit.summary.projected == 58
+    for file in result.commit.files:
+        key = layout.output(TENANT, result.commit.recipe, result.commit.output, file.name)
+        assert len(service.store.get(key)) == file.size
+    assert list(service.records.pending()) == []
+    assert {
+        "fetch",
+        "check",
+        "read",
+        "align",
+        "score",
+        "project",
+        "write",
+        "verify",
+        "publish",
+    } <= (result.timings.keys())
+
+
+def test_a_rejected_adapter_publishes_its_findings_and_no_tensor(service: Service) -> None:
+    """`rejected` carries the findings; the result holds a report and no adapter file."""
+    files = golden_files()
+    files["adapter_config.json"] = files["adapter_config.json"].replace(
+        b'"use_dora": false', b'"use_dora": true'
+    )
+    result = service.run(service.register(), files)
+    assert result.state is JobState.REJECTED
+    assert result.commit is not None
+    assert [f.code for f in result.commit.findings] == ["dora"]
+    assert {f.name for f in result.commit.files} == {"report.json", "report.html"}
+
+
+def test_a_scoring_policy_publishes_a_report_only(service: Service) -> None:
+    """Selection `none` succeeds as `scored`, and there is no adapter to download."""
+    policy = Policy.model_validate({"selection": {"mode": "none"}})
+    result = service.run(service.register(), policy=policy)
+    assert result.commit is not None
+    assert result.commit.verdict == "scored"
+    assert {f.name for f in result.commit.files} == {"report.json", "report.html"}
+
+
+def test_the_same_recipe_again_takes_the_first_result(service: Service) -> None:
+    """Same bytes, alignment and policy: the second job names the first one's output."""
+    record = service.register()
+    first, second = service.run(record), service.run(record)
+    assert first.commit == second.commit
+
+
+def test_warm_modules_are_not_read_again(service: Service) -> None:
+    """A second policy on the same alignment reads no module's file."""
+    record = service.register()
+    service.run(record)
+    assert record.id is not None
+    cache = service.tasks.workshop.settings.alignments.cache / record.id
+    for file in cache.glob("*.safetensors"):
+        file.unlink()
+    result = service.run(record, policy=Policy.model_validate({"selection": {"mode": "all"}}))
+    assert result.state is JobState.SUCCEEDED
+    assert not list(cache.glob("*.safetensors"))
+
+
+def test_a_damaged_copy_on_disk_is_fetched_again(service: Service) -> None:
+    """One flipped byte in a cached file changes no result: the copy is dropped and replaced."""
+    record = service.register()
+    assert record.id is not None
+    shard = service.tasks.workshop.settings.alignments.cache / record.id
+    damaged = shard / "model.layers.0.self_attn.q_proj.v.safetensors"
+    data = bytearray(damaged.read_bytes())
+    data[-1] ^= 1
+    damaged.write_bytes(data)
+    assert service.run(record).state is JobState.SUCCEEDED
+    assert damaged.read_bytes() != bytes(data)
+
+
+def test_an_identical_pair_is_refused_at_registration(service: Service) -> None:
+    """A pair that differs nowhere becomes no alignment, and the record says why."""
+    built = service.register("same", aligned=str(GOLDEN / "base"))
+    assert built.state == "failed"
+    assert built.error is not None
+    assert built.error.code == "pair_identical"
+
+
+def test_only_listed_tasks_run(service: Service, redis: Redis, tmp_path: Path) -> None:
+    """A job on the queue that names another function is never run, importable or not."""
+    target = tmp_path / "made-by-a-stranger"
+    queue = Queue("test", connection=redis, serializer=JSONSerializer)
+    queue.enqueue_call("os.mkdir", args=[str(target)])
+    service.work()
+    assert not target.exists()
+
+
+def test_a_store_that_fails_once_costs_an_attempt_only(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transient error is tried again, and the job still succeeds."""
+    record = service.register()
+    fetch, calls = type(service.store).get_file, []
+
+    def failing_once(self: ObjectStore, key: str, path: Path, *, etag: str | None = None) -> str:
+        calls.append(key)
+        if len(calls) == 1:
+            raise StoreError("the store is away")
+        return fetch(self, key, path, etag=etag)
+
+    monkeypatch.setattr(type(service.store), "get_file", failing_once)
+    assert service.run(record).state is JobState.SUCCEEDED
+
+
+def test_a_store_that_stays_away_fails_the_job_with_its_code(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When attempts are spent the job is failed, says why, and nothing is published."""
+    record = service.register()
+
+    def failing(*_: object, **__: object) -> str:
+        raise StoreError("the store is away")
+
+    monkeypatch.setattr(type(service.store), "get_file", failing)
+    result = service.run(record)
+    assert result.state is JobState.FAILED
+    assert result.error is not None
+    assert (result.error.code, result.commit) == ("store_unavailable", None)
+
+
+def test_input_that_changed_in_the_store_fails_closed(service: Service) -> None:
+    """Input whose SHA-256 is no longer the accepted one is not processed."""
+    request = service.accept(service.register(), enqueue=False)
+    key = layout.job_input(TENANT, request.id, "adapter_config.json")
+    service.store.put(key, b"{}")
+    service.queue.submit_job(TENANT, request.id)
+    service.work()
+    result = service.result(request)
+    assert result is not None
+    assert result.error is not None
+    assert result.error.code == "input_changed"
+
+
+def test_reconcile_queues_what_redis_forgot(service: Service, redis: Redis) -> None:
+    """Accepted jobs survive a wiped Redis: they are queued again, once, and end."""
+    request = service.accept(service.register(), enqueue=False)
+    assert reconcile(service.records, service.queue) == 1
+    assert reconcile(service.records, service.queue) == 0
+    redis.flushall()
+    assert reconcile(service.records, service.queue) == 1
+    service.work()
+    result = service.result(request)
+    assert result is not None
+    assert result.state is JobState.SUCCEEDED
+
+
+def test_a_cancelled_job_ends_as_cancelled(service: Service) -> None:
+    """The cancel flag stops a job at its next module, and nothing is published."""
+    request = service.accept(service.register(), enqueue=False)
+    service.tasks.interrupts.cancel.set()
+    service.tasks.sanitize(tenant=TENANT, job_id=request.id, last_attempt=True)
+    result = service.result(request)
+    assert result is not None
+    assert (result.state, result.commit) == (JobState.CANCELLED, None)
+
+
+def test_results_hold_no_trace_of_job_time_or_machine(service: Service, tmp_path: Path) -> None:
+    """Two stores, two jobs, two folders: the same recipe gives byte-identical files."""
+    record = service.register()
+    result = service.run(record)
+    assert result.commit is not None
+    key = layout.output(TENANT, result.commit.recipe, result.commit.output, "report.json")
+    text = service.store.get(key).decode()
+    report = json.loads(text)
+    assert report["schema"] == "safelora-gate/report/1"
+    assert str(tmp_path) not in text
+    assert result.finished_at[:10] not in text

@@ -1,0 +1,152 @@
+"""The RQ worker: one process, one queue, jobs in the process itself so that tensors stay warm.
+
+A forked child cannot use a CUDA context, and deadlocks once its parent has used torch; so the
+worker is RQ's in-process one, with the five overrides that make it heartbeat, cancel and drain.
+"""
+
+import logging
+import signal
+from collections.abc import Callable, Mapping
+from functools import partial
+from threading import Event, Thread
+from typing import Any
+
+import torch
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue, SimpleWorker
+from rq.executions import Execution
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from core.queue import JobQueue, connect
+from core.settings import Settings
+from core.sources import S3Sources
+from core.store import open_store
+from worker.interrupts import Interrupts
+from worker.tasks import Task, Tasks
+from worker.workshop import Workshop, choose_device
+
+_log = logging.getLogger(__name__)
+
+
+class TaskNotAllowed(Exception):
+    """A job on the queue names something that is no task of ours; it is not run."""
+
+
+def gate_job(tasks: Mapping[str, Task]) -> type[Job]:
+    """A job class that runs only `tasks`: no dotted name out of Redis is ever imported."""
+
+    class GateJob(Job):
+        @property
+        def func(self) -> Callable[..., Any]:
+            name = self.func_name or ""
+            if name not in tasks:
+                raise TaskNotAllowed(f"{name!r} is not on the list of tasks")
+            return partial(tasks[name], last_attempt=not self.should_retry)
+
+        @property
+        def success_callback(self) -> None:
+            """Callbacks are dotted names too; we set none."""
+
+        @property
+        def failure_callback(self) -> None:
+            """As above."""
+
+        @property
+        def stopped_callback(self) -> None:
+            """As above."""
+
+        def send_webhooks(self, *args: Any, **kwargs: Any) -> None:
+            """RQ's webhooks are addresses out of Redis; we set none and call none."""
+
+    return GateJob
+
+
+class GateWorker(SimpleWorker):
+    """`lease` seconds without a heartbeat, and others may take the job over."""
+
+    def __init__(
+        self,
+        jobs: JobQueue,
+        tasks: Mapping[str, Task],
+        interrupts: Interrupts,
+        *,
+        connection: Redis,
+    ) -> None:
+        self.jobs = jobs
+        self.lease = jobs.settings.lease
+        self.interrupts = interrupts
+        job_class = gate_job(tasks)
+        queue = Queue(
+            jobs.settings.name,
+            connection=connection,
+            job_class=job_class,
+            serializer=JSONSerializer,
+        )
+        super().__init__(
+            [queue],
+            connection=connection,
+            job_class=job_class,
+            serializer=JSONSerializer,
+            maintenance_interval=self.lease,
+            job_monitoring_interval=max(1, self.lease // 3),
+            log_job_description=False,
+        )
+
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
+        """A short lease whatever the job's timeout: the thread below renews it."""
+        del job, working_time
+        return self.lease
+
+    def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
+        """The job, with a thread beside it that keeps its lease."""
+        done = Event()
+        thread = Thread(target=self._keep_lease, args=(job, execution, done), daemon=True)
+        thread.start()
+        try:
+            return super().perform_job(job, queue, execution)
+        finally:
+            done.set()
+            thread.join()
+
+    def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
+        """There is no child to kill: the job is told to stop at its next module."""
+        del sig
+        self.interrupts.cancel.set()
+
+    def handle_warm_shutdown_request(self) -> None:
+        """The job goes back to the queue at its next module."""
+        self.interrupts.drain.set()
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """A cancel that came too late for the last job must not hit this one."""
+        self.interrupts.cancel.clear()
+        super().execute_job(job, queue)
+
+    def _keep_lease(self, job: Job, execution: Execution, done: Event) -> None:
+        while not done.wait(self.lease / 3):
+            try:
+                self.maintain_heartbeats(job, execution)
+                self.jobs.renew_progress(job.id)
+            except RedisError as error:
+                _log.warning("heartbeat of job %s failed: %s", job.id, error)
+
+
+def run_process(settings: Settings) -> int:
+    """The worker's process: jobs until SIGTERM or SIGINT, the running one put back."""
+    if settings.worker.threads is not None:
+        torch.set_num_threads(settings.worker.threads)
+    connection = connect(settings.redis)
+    jobs = JobQueue(connection, settings.queue)
+    workshop = Workshop(
+        settings=settings,
+        store=open_store(settings.store),
+        sources=S3Sources(settings),
+        device=choose_device(settings.worker.device),
+    )
+    interrupts = Interrupts()
+    tasks = Tasks(workshop, jobs, interrupts)
+    worker = GateWorker(jobs, tasks.by_name, interrupts, connection=connection)
+    worker.work(logging_level="WARNING")
+    return 0

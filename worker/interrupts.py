@@ -1,0 +1,26 @@
+"""Why a running job stops between two modules: someone cancelled it, or the worker shuts down."""
+
+from threading import Event
+
+
+class Cancelled(Exception):
+    """The job was cancelled; it ends as such."""
+
+
+class Drained(Exception):
+    """The worker is shutting down; the job goes back to the queue."""
+
+
+class Interrupts:
+    """Flags set from signal handlers and other threads, read between modules."""
+
+    def __init__(self) -> None:
+        self.cancel = Event()
+        self.drain = Event()
+
+    def check(self) -> None:
+        """Raises `Cancelled` or `Drained` if a flag is up."""
+        if self.cancel.is_set():
+            raise Cancelled
+        if self.drain.is_set():
+            raise Drained

@@ -1,0 +1,150 @@
+"""The tasks a worker runs, each by the name it has on the queue, and how each error ends a job."""
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from core.errors import GateError, QueueError, RequestError, StoreError
+from core.jobs import JobFailure, JobRequest, JobResult, JobState, Progress, now
+from core.queue import BUILD_ALIGNMENT, SANITIZE, JobQueue, build_id
+from worker.alignment.registration import register
+from worker.interrupts import Cancelled, Drained, Interrupts
+from worker.job import run_job
+from worker.tracking import Tracker
+from worker.workshop import Workshop
+
+Task = Callable[..., None]
+TRANSIENT: Final = (StoreError, OSError)  # another attempt may find the store or disk well again
+PROGRESS_EVERY = 0.25
+
+_log = logging.getLogger(__name__)
+
+
+class Tasks:
+    """One process's tasks, run one at a time."""
+
+    def __init__(self, workshop: Workshop, queue: JobQueue, interrupts: Interrupts) -> None:
+        self.workshop = workshop
+        self.queue = queue
+        self.interrupts = interrupts
+
+    @property
+    def by_name(self) -> Mapping[str, Task]:
+        """The allow-list: no other name that comes out of Redis is ever run."""
+        return {SANITIZE: self.sanitize, BUILD_ALIGNMENT: self.build_alignment}
+
+    def sanitize(self, *, tenant: str, job_id: str, last_attempt: bool) -> None:
+        """Run one job to its end and record it. Raises only where another attempt may help."""
+        records = self.workshop.records
+        request = records.request(tenant, job_id)
+        if request is None:
+            _log.error("job %s of tenant %s is on the queue and not in the store", job_id, tenant)
+            return
+        if records.result(tenant, job_id) is not None:
+            return  # delivered twice: the first run's word stands
+        with self._progress(job_id) as tracker:
+            result = self._result(request, tracker, last_attempt=last_attempt)
+        standing = records.finish(tenant, job_id, result)
+        _log.info("job %s of tenant %s: %s", job_id, tenant, standing.state)
+
+    def build_alignment(self, *, name: str, last_attempt: bool) -> None:
+        """Build a registered pair and record it. Raises only where another attempt may help."""
+        records = self.workshop.records
+        record = records.alignment(name)
+        if record is None or record.state == "ready":
+            return
+        cache = self.workshop.settings.alignments.cache
+        try:
+            with self._progress(build_id(name)) as tracker:
+                done = register(
+                    record,
+                    self.workshop.store,
+                    cache,
+                    step=lambda done, total: tracker.step("build", done, total),
+                )
+        except (GateError, OSError) as error:
+            if isinstance(error, TRANSIENT) and not last_attempt:
+                raise
+            failure = _failure(error)
+            done = record.as_failed(failure.code, failure.message, now())
+        records.save_alignment(done)
+        _log.info("alignment %s: %s", name, done.state)
+
+    def _result(self, request: JobRequest, tracker: Tracker, *, last_attempt: bool) -> JobResult:
+        started = now()
+        try:
+            with tempfile.TemporaryDirectory(dir=self.workshop.scratch) as folder:
+                commit = run_job(request, self.workshop, tracker, Path(folder))
+        except Cancelled:
+            return JobResult(state=JobState.CANCELLED, started_at=started, finished_at=now())
+        except Drained:
+            raise
+        except Exception as error:
+            if isinstance(error, TRANSIENT) and not last_attempt:
+                raise
+            _log.exception("job %s failed", request.id)
+            return JobResult(
+                state=JobState.FAILED,
+                started_at=started,
+                finished_at=now(),
+                error=_failure(error),
+                timings=tracker.finish(),
+            )
+        return JobResult(
+            state=commit.state,
+            started_at=started,
+            finished_at=now(),
+            recipe=commit.recipe,
+            commit=commit,
+            timings=tracker.finish(),
+        )
+
+    @contextmanager
+    def _progress(self, key: str) -> Iterator[Tracker]:
+        """A tracker that tells Redis how far the job is, and stops it when told to.
+
+        A Redis that is down stops nobody: progress is only shown, never relied on.
+        """
+        started, told = now(), -PROGRESS_EVERY
+
+        def tell(stage: str, done: int, total: int) -> None:
+            nonlocal told
+            told = time.monotonic()
+            progress = Progress(stage=stage, done=done, total=total, started_at=started)
+            try:
+                self.queue.set_progress(key, progress)
+            except QueueError as error:
+                _log.warning("progress of %s not told: %s", key, error)
+
+        def on_step(stage: str, done: int, total: int) -> None:
+            self.interrupts.check()
+            if time.monotonic() - told >= PROGRESS_EVERY:
+                tell(stage, done, total)
+
+        tell("fetch", 0, 0)
+        tracker = Tracker(on_step)
+        try:
+            yield tracker
+        finally:
+            try:
+                self.queue.clear_progress(key)
+            except QueueError as error:
+                _log.warning("progress of %s not cleared: %s", key, error)
+
+
+def _failure(error: Exception) -> JobFailure:
+    """What the caller is told: our own errors' words; of anything else only that the log has it."""
+    if isinstance(error, RequestError | GateError):
+        return JobFailure(code=error.code, message=error.message)
+    if isinstance(error, OSError):
+        return JobFailure(
+            code="os_error", message=f"the worker's disk failed it: {error.strerror}; retry later"
+        )
+    return JobFailure(
+        code="internal_error",
+        message="the worker failed in a way nobody foresaw; its log has this job's id",
+    )
