@@ -40,8 +40,9 @@ class DuplicateKey(ValueError):
 def parse_json_strictly(data: bytes) -> Any:
     """JSON as RFC 8259 has it: no NaN, no infinities, no duplicate keys, UTF-8 only.
 
-    Raises ValueError (`DuplicateKey`, UnicodeDecodeError and JSONDecodeError are its kinds), and
-    for nesting so deep that it exhausts the parser.
+    Nor what readers take differently: `-0` for a whole number, half of a surrogate pair. Raises
+    ValueError (`DuplicateKey`, UnicodeDecodeError and JSONDecodeError are its kinds), and for
+    nesting so deep that it exhausts the parser.
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -60,12 +61,21 @@ def parse_json_strictly(data: bytes) -> Any:
             raise ValueError(f"{text} is too large for a number")
         return number
 
+    def whole_number(text: str) -> int:
+        if text == "-0":
+            raise ValueError("-0 is no whole number")
+        return int(text)
+
     try:
-        return json.loads(
+        value = json.loads(
             data.decode("utf-8"),
             object_pairs_hook=unique,
             parse_constant=refuse_constant,
             parse_float=finite_float,
+            parse_int=whole_number,
         )
+        if b"\\u" in data:
+            canonical_json(value)  # UnicodeEncodeError where half a surrogate pair stands alone
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    return value

@@ -30,18 +30,35 @@ class Finding(Frozen):
     action: str
 
 
+LONGEST_SHOWN = 500  # characters of a subject or detail
+
+
 def finding(code: str, kind: Kind, subject: str, detail: str = "") -> Finding:
-    """A finding of a known code. Raises KeyError for a code that is not in `RULES`."""
+    """A finding of a known code. Raises KeyError for a code that is not in `RULES`.
+
+    Names from an upload are made printable and cut here, so that no report, page, log or terminal
+    gets them raw.
+    """
     rule = RULES[code]
     return Finding(
         code=code,
         severity=rule.severity,
         kind=kind,
-        subject=subject,
-        detail=detail,
+        subject=_shown(subject),
+        detail=_shown(detail),
         why=rule.why,
         action=rule.action,
     )
+
+
+def printable(text: str) -> str:
+    """Without control characters: a name must not move the cursor of whoever reads it."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _shown(text: str) -> str:
+    cut = text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
+    return printable(cut)
 
 
 def refusals(findings: list[Finding]) -> list[Finding]:
@@ -234,7 +251,8 @@ RULES: dict[str, Rule] = {
     ),
     "refactored": Rule(
         "note",
-        "The factors cancelled; B·A was refactored in float64 before it was judged and written.",
+        "The factors cancelled, or 16 bits would not hold them: B·A was refactored in float64"
+        " before it was judged and written.",
         "Nothing to do.",
     ),
     "projection_is_identity": Rule(

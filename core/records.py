@@ -69,10 +69,10 @@ class Records:
 
     def pending(self) -> Iterator[tuple[str, str]]:
         """(tenant, job id) of every job that has not ended."""
-        for key in self.store.list(layout.tenants()):
-            parts = key.split("/")
-            if len(parts) == 4 and parts[2] == "pending":
-                yield parts[1], parts[3]
+        for tenant in self.store.folders(layout.tenants()):
+            prefix = layout.all_pending(tenant)
+            for key in self.store.list(prefix):
+                yield tenant, key.removeprefix(prefix)
 
     def forget_pending(self, tenant: str, job_id: str) -> None:
         """Take away the mark of a job that has ended."""

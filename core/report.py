@@ -27,7 +27,7 @@ class ModuleRow(Frozen):
     energy        share of ‖B·A‖² in V's top left singular directions
     retained      ‖update after‖ / ‖update before‖ under the method, chosen or not
     update_ratio  s·‖B·A‖_F / ‖W‖_F; null where W = 0
-    refactored    the factors cancelled and were factored anew
+    refactored    the factors cancelled, or would not bear 16 bits, and were factored anew
     widened       stored in float32: the upload's dtype would have lost over 1 % of the update
     """
 

@@ -82,7 +82,11 @@ class WorkerSettings(Section):
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
-        env_prefix="SAFELORA_", env_nested_delimiter="__", frozen=True, extra="forbid"
+        env_prefix="SAFELORA_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
     )
 
     store: StoreSettings = StoreSettings()

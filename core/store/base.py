@@ -66,6 +66,9 @@ class ObjectStore(Protocol):
     def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> Iterator[str]:
         """Keys that begin with `prefix`, in ascending order, those after `after` only."""
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Names of the folders right under `prefix` (which ends in a slash), ascending."""
+
     def delete(self, key: str) -> None:
         """Remove the object; a key that holds none is no error."""
 

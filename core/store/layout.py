@@ -35,6 +35,10 @@ def pending(tenant: str, job_id: str) -> str:
     return f"tenants/{tenant}/pending/{job_id}"
 
 
+def all_pending(tenant: str) -> str:
+    return f"tenants/{tenant}/pending/"
+
+
 def tenants() -> str:
     return "tenants/"
 

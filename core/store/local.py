@@ -89,6 +89,12 @@ class LocalStore:
         folder = prefix[: prefix.rfind("/") + 1]
         return islice(self._walk(folder, prefix, after), limit)
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        check_listing(prefix, "")
+        with _failures("list", prefix):
+            children = _children(self._path(prefix.removesuffix("/")))
+        return (child.removesuffix("/") for child in children if child.endswith("/"))
+
     def delete(self, key: str) -> None:
         path = self._path(key)
         with _failures("delete", key):

@@ -27,7 +27,7 @@ from core.store.s3_errors import (
     status_of,
     store_errors,
 )
-from core.store.s3_stream import ObjectStream
+from core.store.s3_stream import ObjectStream, bare_etag
 from core.store.settings import S3Settings
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class S3Store:
                 etag = self._client.put_object(
                     Bucket=self._bucket, Key=place, Body=data, ContentMD5=_md5(data)
                 )["ETag"]
-        return ObjectInfo(key, len(data), _etag(etag))
+        return ObjectInfo(key, len(data), bare_etag(etag))
 
     def put_file(self, key: str, path: Path) -> ObjectInfo:
         place = self._place(key)
@@ -120,7 +120,7 @@ class S3Store:
                 answer = self._client.head_object(Bucket=self._bucket, Key=place)
         except ObjectMissing:
             return None
-        return ObjectInfo(key, answer["ContentLength"], _etag(answer["ETag"]))
+        return ObjectInfo(key, answer["ContentLength"], bare_etag(answer["ETag"]))
 
     def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> Iterator[str]:
         """Keys that begin with `prefix`, in the store's own order, those after `after` only.
@@ -131,6 +131,17 @@ class S3Store:
         """
         check_listing(prefix, after)
         return islice(self._keys(prefix, after, _PAGE if limit is None else limit), limit)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        check_listing(prefix, "")
+        place = self._prefix + prefix
+        with store_errors("list", prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=place, Delimiter="/"
+            )
+            for page in pages:
+                for entry in page.get("CommonPrefixes", ()):
+                    yield entry["Prefix"].removeprefix(place).removesuffix("/")
 
     def delete(self, key: str) -> None:
         place = self._place(key)
@@ -151,8 +162,9 @@ class S3Store:
             )
 
     def check(self) -> None:
-        with store_errors("reach", "the bucket"):
-            self._client.head_bucket(Bucket=self._bucket)
+        # A listing, for HeadBucket does not say what is wrong: its answers have no body.
+        with store_errors("list", "store.s3.bucket"):
+            self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
 
     def _place(self, key: str) -> str:
         check_key(key)
@@ -260,10 +272,6 @@ def _md5(data: bytes) -> str:
     empty object, and under a conditional put that would stand for ever.
     """
     return b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
-
-
-def _etag(header: str) -> str:
-    return header.strip('"')
 
 
 def _attachment(filename: str) -> str:

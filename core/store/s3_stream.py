@@ -18,13 +18,18 @@ Fetch = Callable[[str, str], "GetObjectOutputTypeDef"]
 """Asks again for a range (a Range header's value) of the version with an ETag."""
 
 
+def bare_etag(header: str) -> str:
+    """The ETag without the quotes that it wears in headers."""
+    return header.strip('"')
+
+
 class ObjectStream(io.RawIOBase):
     """The bytes of one answer, in order; where the connection drops, it asks for the rest.
 
     botocore repeats failed requests, but not a body that breaks off, and a large adapter takes
     minutes to read. The rest is pinned to the first answer's ETag, so two versions never mix:
-    reading raises `ObjectChanged` instead. After `patience` drops without a byte in between,
-    reading raises `StoreError`.
+    reading raises `ObjectChanged` instead. After `patience` drops in a row, each within 1 MiB of
+    the last, reading raises `StoreError`.
     """
 
     def __init__(
@@ -32,12 +37,13 @@ class ObjectStream(io.RawIOBase):
     ) -> None:
         self._key = key
         self._body = first["Body"]
-        self._etag = first["ETag"]
+        self._etag = bare_etag(first["ETag"])
         self._position = start
         self._end = start + first["ContentLength"]
         self._fetch = fetch
         self._patience = patience
         self._drops = 0
+        self._dropped_at = start
 
     def readable(self) -> bool:
         return True
@@ -53,7 +59,6 @@ class ObjectStream(io.RawIOBase):
             else:
                 view[: len(data)] = data
                 self._position += len(data)
-                self._drops = 0
                 return len(data)
         return 0
 
@@ -66,7 +71,9 @@ class ObjectStream(io.RawIOBase):
         super().close()
 
     def _ask_for_the_rest(self, error: Exception) -> None:
-        self._drops += 1
+        in_a_row = self._position - self._dropped_at < CHUNK
+        self._drops = self._drops + 1 if in_a_row else 1
+        self._dropped_at = self._position
         with store_errors("read", self._key):
             if self._drops >= self._patience:
                 raise error

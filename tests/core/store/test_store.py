@@ -217,7 +217,6 @@ def test_a_stream_reads_in_pieces(store: ObjectStore) -> None:
 def test_a_stream_can_be_left_early(store: ObjectStore) -> None:
     """Closing a stream before its end lets go of it: the next request is served."""
     store.put("a", bytes(2**20))
-
     for _ in range(3):
         with store.open("a") as stream:
             assert stream.read(10) == bytes(10)
@@ -340,7 +339,6 @@ def test_a_limit_is_kept(store: ObjectStore, limit: int) -> None:
     """No more keys than asked for, and the first ones."""
     for key in PLAIN_KEYS:
         store.put(key, b"")
-
     assert list(store.list("", limit=limit)) == PLAIN_KEYS[:limit]
 
 
@@ -398,5 +396,12 @@ def test_the_check_passes_on_a_store_that_answers(store: ObjectStore) -> None:
     """A readiness probe succeeds, again and again, and leaves no object."""
     store.check()
     store.check()
-
     assert list(store.list("")) == []
+
+
+def test_folders_are_listed_without_what_they_hold(store: ObjectStore) -> None:
+    """`folders` names each folder right under the prefix once, ascending, and no objects."""
+    for key in ("t/b/pending/1", "t/b/pending/2", "t/a/x", "t/c.d/y/z", "t/plain", "u/no"):
+        store.put(key, b"")
+    assert list(store.folders("t/")) == ["a", "b", "c.d"]
+    assert list(store.folders("nothing/")) == []

