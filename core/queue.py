@@ -30,11 +30,15 @@ def build_id(name: str) -> str:
     return "align-" + name.replace("_", "_u").replace(".", "_d")
 
 
-def connect(settings: RedisSettings) -> Redis:
-    """A client; it connects at first use, so a Redis that is down stops nobody from starting."""
+def connect(settings: RedisSettings, *, answer_within: float | None = None) -> Redis:
+    """A client; it connects at first use, so a Redis that is down stops nobody from starting.
+
+    `answer_within` seconds bounds each answer; a worker, which waits for jobs, gives none.
+    """
     return Redis.from_url(
         settings.url.get_secret_value(),
         socket_connect_timeout=settings.connect_timeout,
+        socket_timeout=answer_within,
         health_check_interval=30,
     )
 

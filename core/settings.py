@@ -20,6 +20,7 @@ class Section(BaseModel):
 class RedisSettings(Section):
     url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     connect_timeout: float = 2.0
+    answer_timeout: float = 5.0
 
 
 class QueueSettings(Section):

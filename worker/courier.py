@@ -62,6 +62,7 @@ def run_process(settings: Settings) -> int:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    redis = connect(settings.redis, answer_within=settings.redis.answer_timeout)
     records = Records(open_store(settings.store))
-    run_courier(records, JobQueue(connect(settings.redis), settings.queue), stop)
+    run_courier(records, JobQueue(redis, settings.queue), stop)
     return 0

@@ -21,6 +21,7 @@ from worker.projection.update import (
     compress,
     conditioning,
     product_norm,
+    survives_sixteen_bits,
 )
 
 
@@ -76,7 +77,8 @@ def judge(module: LoraModule, loaded: LoadedModule, policy: Policy) -> Judged:
 def _well_conditioned(
     module: LoraModule, device: torch.device
 ) -> tuple[Update, float, bool, list[Finding]]:
-    """The update, refactored in float64 where its factors cancel, or found beyond repair.
+    """The update, refactored in float64 where its factors cancel or do not bear 16 bits, or found
+    beyond repair.
 
     A refactored update is also what is written, chosen or not: the uploaded factors would give
     another product in every other precision, which is a way round the projection.
@@ -85,7 +87,7 @@ def _well_conditioned(
     update = Update(uploaded.b.to(device), uploaded.a.to(device))
     norm = product_norm(update)
     factor = conditioning(update, norm)
-    if factor <= REFACTOR_ABOVE:
+    if factor <= REFACTOR_ABOVE and survives_sixteen_bits(update, norm):
         return update, norm, False, []
     refactored = compress(update, update.rank)
     norm = product_norm(refactored)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from core.errors import GateError, QueueError, RequestError, StoreError
+from core.errors import GateError, QueueError, StoreError
 from core.jobs import JobFailure, JobRequest, JobResult, JobState, Progress, now
 from core.queue import BUILD_ALIGNMENT, SANITIZE, JobQueue, build_id
 from worker.alignment.registration import register
@@ -138,7 +138,11 @@ class Tasks:
 
 def _failure(error: Exception) -> JobFailure:
     """What the caller is told: our own errors' words; of anything else only that the log has it."""
-    if isinstance(error, RequestError | GateError):
+    if isinstance(error, StoreError):  # its message names keys, which are the operator's business
+        return JobFailure(
+            code=error.code, message="the object store failed the worker; retry the job later"
+        )
+    if isinstance(error, GateError):
         return JobFailure(code=error.code, message=error.message)
     if isinstance(error, OSError):
         return JobFailure(

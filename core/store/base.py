@@ -77,3 +77,6 @@ class ObjectStore(Protocol):
 
     def check(self) -> None:
         """Raise `StoreError` unless the store answers (readiness probe)."""
+
+    def close(self) -> None:
+        """Let go of connections; the store is not used after this."""

@@ -112,6 +112,9 @@ class LocalStore:
         with _failures("write to", "store.path"), self._temporary() as temporary:
             temporary.touch(exist_ok=False)
 
+    def close(self) -> None:
+        """Nothing is held open."""
+
     def _path(self, key: str) -> Path:
         """Where `key` lies. Raises `BadKey` if a symbolic link is on the way there."""
         check_key(key)

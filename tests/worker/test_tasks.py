@@ -14,7 +14,6 @@ from core.jobs import JobState
 from core.policy import Policy
 from core.store import layout, open_store
 from core.store.base import ObjectStore
-from core.store.s3 import S3Store
 from core.store.settings import StoreSettings
 from tests.servers import ValkeyServer
 from tests.worker.making import GOLDEN
@@ -33,8 +32,7 @@ def redis(valkey: ValkeyServer) -> Iterator[Redis]:
 def service(store_settings: StoreSettings, redis: Redis, tmp_path: Path) -> Iterator[Service]:
     store = open_store(store_settings)
     yield make_service(store, store_settings, redis, tmp_path)
-    if isinstance(store, S3Store):
-        store.close()
+    store.close()
 
 
 def test_an_adapter_ends_projected_with_its_files_in_the_store(service: Service) -> None:

@@ -14,6 +14,7 @@ from worker.adapter.patterns import is_literal
 
 ALPHA_LIMIT = 1e5
 SHOWN_CHARACTERS = 80
+NAME_LIMIT = 500
 
 Accepts = Callable[[Any], bool]
 
@@ -72,8 +73,10 @@ def _any(_: Any) -> bool:
     return True
 
 
-def _text_or_null(value: Any) -> bool:
-    return value is None or isinstance(value, str)
+def _name_or_null(value: Any) -> bool:
+    """It is shown in reports: no control characters, no flood."""
+    is_name = isinstance(value, str) and value.isprintable() and len(value) <= NAME_LIMIT
+    return value is None or is_name
 
 
 _NOTHING: Final = _only(None, [], {}, False)
@@ -88,7 +91,7 @@ _FIELDS: Final[Mapping[str, tuple[Accepts, str]]] = {
     "alpha_pattern": (_any, "field_invalid"),
     "auto_mapping": (_any, "auto_mapping_import"),
     "use_rslora": (_only(True, False, None), "field_invalid"),
-    "base_model_name_or_path": (_text_or_null, "field_invalid"),
+    "base_model_name_or_path": (_name_or_null, "field_invalid"),
     "task_type": (
         _only(
             None,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from core.errors import AdapterRejected
@@ -17,6 +17,8 @@ from worker.adapter.keys import PairKeys, pair_keys, resolve
 from worker.adapter.model import Adapter, AdapterFiles, LoraModule
 from worker.adapter.patterns import is_unambiguous, value_for
 from worker.alignment.source import AlignmentSource
+
+SPARE_PATTERNS = 1000  # keys that fit no module; each key is held against each module
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def examine(
         found += key_findings + alignment_findings
         found += _shapes(pairs, tensors, resolved, alignment, caps)
     if config is not None:
-        found += _config_fits(config, pairs, tensors)
+        found += _config_fits(config, [p for p in pairs if p.path in resolved], tensors)
         found += _base_name(config, base_names)
     if config is None or refusals(found):
         raise AdapterRejected(found)
@@ -64,7 +66,11 @@ def examine(
 
 def load_adapter(examined: Examined) -> Adapter:
     """Read the tensors of an examined upload. Raises `AdapterRejected` for NaN and infinities."""
-    modules, found = _load(examined)
+    try:
+        modules, found = _load(examined)
+    except SafetensorError as error:
+        invalid = finding("header_invalid", "file", examined.files.model.name, str(error))
+        raise AdapterRejected([*examined.notes, invalid]) from error
     if found:
         raise AdapterRejected([*examined.notes, *found])
     files, config = examined.files, examined.config
@@ -112,12 +118,17 @@ def _config_fits(
 ) -> list[Finding]:
     """Patterns have one meaning for this adapter's modules, and ranks agree with the tensors."""
     paths = [pair.path for pair in pairs]
+    by_name = {"rank_pattern": config.rank_pattern, "alpha_pattern": config.alpha_pattern}
+    flooded = [
+        finding("field_invalid", "field", name, f"{len(patterns)} keys for {len(paths)} modules")
+        for name, patterns in by_name.items()
+        if len(patterns) > len(paths) + SPARE_PATTERNS
+    ]
+    if flooded:
+        return flooded
     found = [
         finding("pattern_not_literal", "field", name, f"key {key!r} fits more than it says")
-        for name, patterns in (
-            ("rank_pattern", config.rank_pattern),
-            ("alpha_pattern", config.alpha_pattern),
-        )
+        for name, patterns in by_name.items()
         for key in patterns
         if not is_unambiguous(key, paths)
     ]

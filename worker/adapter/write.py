@@ -46,7 +46,8 @@ def cast_for_output(module: LoraModule, update: Update, norm: float) -> Written:
     if loss <= CAST_LOSS_LIMIT * norm and bool(torch.isfinite(b).all() & torch.isfinite(a).all()):
         return Written(module, a, b, wanted, widened=False)
     wide_b, wide_a = wanted.b.float(), wanted.a.float()
-    return Written(module, wide_a, wide_b, wanted, widened=b.dtype != wide_b.dtype)
+    widened = (a.dtype, b.dtype) != (wide_a.dtype, wide_b.dtype)
+    return Written(module, wide_a, wide_b, wanted, widened=widened)
 
 
 def write_adapter(

@@ -1,0 +1,194 @@
+"""Alignments: register a pair of checkpoints, see which are ready."""
+
+import logging
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import Field, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.access import ALIGNMENTS, AlignmentsCaller, AnyCaller, Caller
+from app.bodies import read_json
+from app.checkpoints import checkpoint_folder
+from app.intake.order import invalid
+from app.intake.terms import find_alignment
+from app.openapi import ALIGNMENT_BODY
+from app.services import Served, Services
+from app.views import ProgressView, View, progress_of
+from core.alignments import (
+    DEFAULT_RANK,
+    NAME_PATTERN,
+    AlignmentRecord,
+    BuildFailure,
+    DtypeRule,
+)
+from core.errors import Conflict, NotFound, QueueError, Unprocessable
+from core.floor import below_floor
+from core.jobs import now
+from core.model import Frozen
+from core.policy import Policy
+from core.queue import build_id
+from core.store.base import ObjectExists
+
+_MAX_JSON = 2**20
+_log = logging.getLogger(__name__)
+
+router = APIRouter(prefix="/v1/alignments", tags=["alignments"])
+
+
+class AlignmentOrder(Frozen):
+    """The body of `POST /v1/alignments`: two checkpoints, and how adapters for them are judged."""
+
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    base: Annotated[str, Field(description="the folder of the base model")]
+    aligned: Annotated[str, Field(description="the folder of its aligned sibling")]
+    modules: Annotated[list[str] | None, Field(description="name suffixes; null: all")] = None
+    base_names: Annotated[
+        list[str], Field(description="base_model_name_or_path of adapters for this model")
+    ] = []
+    dtype: DtypeRule = "auto"
+    rank: Annotated[int, Field(ge=1, le=4096)] = DEFAULT_RANK
+    default_policy: Policy = Policy()
+    floor: Annotated[Policy | None, Field(description="null: the default policy")] = None
+
+
+class AlignmentView(View):
+    """`base` and `aligned` are paths on the gate's machine, for keys with scope `alignments`."""
+
+    name: str
+    state: str
+    id: str | None
+    base: str | None
+    aligned: str | None
+    modules: list[str] | None
+    base_names: list[str]
+    dtype: DtypeRule
+    rank: int
+    default_policy: Policy
+    floor: Policy
+    error: BuildFailure | None
+    progress: ProgressView | None
+    created_at: str
+    finished_at: str | None
+
+
+class AlignmentList(View):
+    alignments: list[AlignmentView]
+
+
+@router.post(
+    "",
+    response_model=AlignmentView,
+    status_code=202,
+    openapi_extra=ALIGNMENT_BODY,
+    summary="Register a pair of checkpoints",
+)
+async def post_alignment(
+    request: Request, response: Response, services: Served, caller: AlignmentsCaller
+) -> AlignmentView:
+    """Queues the build, and answers at once; the same request again is no error."""
+    body = await read_json(request, _MAX_JSON)
+    try:
+        order = AlignmentOrder.model_validate(body)
+    except ValidationError as error:
+        raise invalid(error, root="body", code="validation_failed") from error
+    view = await run_in_threadpool(_register, services, order, caller)
+    response.headers["Location"] = f"/v1/alignments/{view.name}"
+    if view.state == "ready":
+        response.status_code = 200
+    return view
+
+
+@router.get("", response_model=AlignmentList, summary="All alignments")
+def list_alignments(services: Served, caller: AnyCaller) -> AlignmentList:
+    records = services.records.alignments()
+    return AlignmentList(alignments=[_view(services, record, caller) for record in records])
+
+
+@router.get("/{name}", response_model=AlignmentView, summary="One alignment")
+def get_alignment(services: Served, caller: AnyCaller, name: str) -> AlignmentView:
+    record = find_alignment(services.records, name)
+    if record is None:
+        raise NotFound(
+            "there is no alignment of this name: see /v1/alignments", code="alignment_not_found"
+        )
+    return _view(services, record, caller)
+
+
+def _register(services: Services, order: AlignmentOrder, caller: Caller) -> AlignmentView:
+    return _view(services, _registered(services, order), caller)
+
+
+def _registered(services: Services, order: AlignmentOrder) -> AlignmentRecord:
+    """The record, building; or the one that the same request made before, unless that failed."""
+    record = _new_record(services, order)
+    try:
+        services.records.save_alignment(record, if_absent=True)
+    except ObjectExists:
+        standing = services.records.alignment(order.name)
+        if standing is None or not _asks_the_same(standing, record):
+            raise Conflict(
+                "another pair is registered under this name: choose another name",
+                code="alignment_exists",
+            ) from None
+        if standing.state == "ready":
+            return standing
+        if standing.state == "failed":
+            services.records.save_alignment(record)
+        else:
+            record = standing
+    try:
+        services.queue.submit_build(record.name)
+    except QueueError as error:
+        _log.warning("alignment %s is registered and not queued yet: %s", record.name, error)
+    return record
+
+
+def _new_record(services: Services, order: AlignmentOrder) -> AlignmentRecord:
+    if order.floor is not None and (weaker := below_floor(order.default_policy, order.floor)):
+        raise Unprocessable(
+            f"default_policy is weaker than floor in {', '.join(weaker)}: raise the one or lower"
+            " the other",
+            code="default_below_floor",
+            fields=weaker,
+        )
+    roots = services.settings.alignments
+    return AlignmentRecord(
+        state="building",
+        created_at=now(),
+        **{
+            **dict(order),
+            "base": checkpoint_folder(order.base, "base", roots),
+            "aligned": checkpoint_folder(order.aligned, "aligned", roots),
+        },
+    )
+
+
+def _asks_the_same(standing: AlignmentRecord, record: AlignmentRecord) -> bool:
+    asked = set(AlignmentOrder.model_fields)
+    return standing.model_dump(include=asked) == record.model_dump(include=asked)
+
+
+def _view(services: Services, record: AlignmentRecord, caller: Caller) -> AlignmentView:
+    """Blocks: asks Redis how far a build is."""
+    shown = ALIGNMENTS in caller.scopes
+    building = record.state == "building"
+    return AlignmentView(
+        name=record.name,
+        state=record.state,
+        id=record.id,
+        base=record.base if shown else None,
+        aligned=record.aligned if shown else None,
+        modules=record.modules,
+        base_names=record.base_names,
+        dtype=record.dtype,
+        rank=record.rank,
+        default_policy=record.default_policy,
+        floor=record.effective_floor,
+        error=record.error,
+        progress=progress_of(services, build_id(record.name)) if building else None,
+        created_at=record.created_at,
+        finished_at=record.finished_at,
+    )

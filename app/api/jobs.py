@@ -1,0 +1,135 @@
+"""Jobs: post an adapter, see how it fares."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+from fastapi import APIRouter, Header, Query
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.access import Caller, JobsCaller
+from app.bodies import read_json
+from app.intake.accept import accept
+from app.intake.form import receive_form
+from app.intake.order import Order, order_of_form, order_of_json
+from app.openapi import ACCEPTED, JOB_BODY
+from app.scratch import scratch_folder
+from app.services import Served, Services
+from app.views import JobList, JobView, Snapshot, find_job, job_view, snapshot
+from core.errors import UnsupportedMediaType
+from core.jobs import JOB_ID_PATTERN, JobRequest, JobState
+
+_MAX_JSON = 256 * 2**10
+_SCANNED = 200  # jobs looked at for one page, whatever fits
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+
+@router.post(
+    "",
+    response_model=JobView,
+    status_code=202,
+    responses=ACCEPTED,
+    openapi_extra=JOB_BODY,
+    summary="Sanitize an adapter",
+)
+async def post_job(
+    request: Request,
+    response: Response,
+    services: Served,
+    caller: JobsCaller,
+    idempotency_key: Annotated[
+        str | None, Header(description="the same request sent again under it makes no second job")
+    ] = None,
+) -> JobView:
+    """Takes a LoRA adapter as files, as an archive or from S3, and queues it.
+
+    Answers 202, or 200 where the result is there already. What is wrong inside the adapter's files
+    is no error here: the job ends as `rejected`, with findings.
+    """
+    async with scratch_folder(services.settings.scratch) as folder:
+        order = await _order(request, services, folder)
+        job = await run_in_threadpool(accept, services, caller, order, idempotency_key, folder)
+    seen = await run_in_threadpool(snapshot, services, job)
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    if seen.state.final:
+        response.status_code = 200
+    else:
+        response.headers["Retry-After"] = "1"
+    return job_view(seen)
+
+
+async def _order(request: Request, services: Services, folder: Path) -> Order:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    limits = services.settings.limits
+    if kind == "multipart/form-data":
+        form = await receive_form(request, folder, limits)
+        return await run_in_threadpool(order_of_form, form, folder, limits)
+    if kind == "application/json":
+        return order_of_json(await read_json(request, _MAX_JSON))
+    raise UnsupportedMediaType("send multipart/form-data with the files, or application/json")
+
+
+@router.get("", response_model=JobList, summary="Jobs, newest first")
+def list_jobs(
+    services: Served,
+    caller: JobsCaller,
+    state: JobState | None = None,
+    alignment: Annotated[str | None, Query(description="the name it was posted under")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, Query(pattern=JOB_ID_PATTERN)] = None,
+) -> JobList:
+    """One page. With a filter a page may hold fewer than `limit`, and still have a next one."""
+    found: list[JobView] = []
+    job_ids = services.records.job_ids(caller.tenant, after=cursor or "")
+    for scanned, job_id in enumerate(job_ids, start=1):
+        seen = _seen(services, caller, job_id, alignment)
+        if seen is not None and state in (None, seen.state):
+            found.append(job_view(seen))
+        if len(found) == limit or scanned == _SCANNED:
+            return JobList(jobs=found, next_cursor=job_id)
+    return JobList(jobs=found, next_cursor=None)
+
+
+@router.get("/{job_id}", response_model=JobView, summary="One job")
+async def get_job(
+    request: Request,
+    services: Served,
+    caller: JobsCaller,
+    job_id: str,
+    wait: Annotated[
+        float, Query(ge=0, description="answer once the job has ended, or after these seconds")
+    ] = 0,
+) -> JobView:
+    job = await run_in_threadpool(find_job, services, caller.tenant, job_id)
+    seconds = min(wait, services.settings.limits.wait)
+    return job_view(await _awaited(request, services, job, seconds))
+
+
+async def _awaited(
+    request: Request, services: Services, job: JobRequest, seconds: float
+) -> Snapshot:
+    """The job once it has ended, or as it is when the time is up or the caller has gone."""
+    deadline = time.monotonic() + seconds
+    pause = _FIRST_PAUSE
+    while True:
+        seen = await run_in_threadpool(snapshot, services, job)
+        left = deadline - time.monotonic()
+        if seen.state.final or left <= 0 or await request.is_disconnected():
+            return seen
+        await anyio.sleep(min(pause, left))
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _seen(
+    services: Services, caller: Caller, job_id: str, alignment: str | None
+) -> Snapshot | None:
+    """The job as it is, if it was posted for this alignment; any will do if None."""
+    job = services.records.request(caller.tenant, job_id)
+    if job is None or alignment not in (None, job.alignment.name):
+        return None
+    return snapshot(services, job)

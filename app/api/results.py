@@ -1,0 +1,181 @@
+"""What a job left: its report and the sanitized adapter."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, BinaryIO, Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+
+from app.access import Caller, JobsCaller
+from app.negotiation import prefers_html
+from app.services import Served, Services
+from app.views import find_job, has_adapter
+from core.archives.pack import Packed, zip_chunks
+from core.errors import Conflict, NotFound
+from core.jobs import Commit, JobResult, JobState
+from core.report import Report
+from core.store import layout
+
+_CHUNK = 1 << 20
+_URL_SECONDS = 15 * 60
+_FILES = (layout.ADAPTER_MODEL, layout.ADAPTER_CONFIG)
+_NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
+_INERT = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+_JSON = "application/json"
+_REDIRECT: Final[dict[int | str, dict[str, Any]]] = {303: {"description": "Where it lies"}}
+
+router = APIRouter(prefix="/v1/jobs", tags=["results"])
+
+
+@router.get(
+    "/{job_id}/report",
+    response_model=Report,
+    summary="The report, layer by layer",
+    responses={200: {"content": {"text/html": {}}}},
+)
+def get_report(request: Request, services: Served, caller: JobsCaller, job_id: str) -> Response:
+    """As JSON, or as a page for who prefers `text/html`."""
+    accept = request.headers.get("accept", "")
+    return _report(services, caller, job_id, html=prefers_html(accept))
+
+
+@router.get("/{job_id}/report.json", response_model=Report, summary="The report as JSON")
+def get_report_json(services: Served, caller: JobsCaller, job_id: str) -> Response:
+    return _report(services, caller, job_id, html=False)
+
+
+@router.get(
+    "/{job_id}/report.html",
+    response_class=Response,
+    summary="The report as a page",
+    responses={200: {"content": {"text/html": {}}}},
+)
+def get_report_html(services: Served, caller: JobsCaller, job_id: str) -> Response:
+    return _report(services, caller, job_id, html=True)
+
+
+@router.get(
+    "/{job_id}/adapter",
+    response_class=Response,
+    summary="The sanitized adapter as a .zip",
+    responses={200: {"content": {"application/zip": {}}}, **_REDIRECT},
+)
+def get_adapter(services: Served, caller: JobsCaller, job_id: str) -> Response:
+    """A redirect to the object store, or the archive itself where that is a local folder."""
+    commit = _published(services, caller, job_id)
+    key = _key(caller, commit, layout.ADAPTER_ARCHIVE)
+    filename = f"{job_id}.zip"
+    if services.store.info(key) is not None:
+        elsewhere = _redirect(services, key, filename)
+        if elsewhere is not None:
+            return elsewhere
+    return StreamingResponse(
+        _zip(services, caller, commit), headers=_download(filename), media_type="application/zip"
+    )
+
+
+@router.get(
+    "/{job_id}/adapter/{filename}",
+    response_class=Response,
+    summary="One file of the sanitized adapter",
+    responses={200: {"content": {"application/octet-stream": {}}}, **_REDIRECT},
+)
+def get_adapter_file(services: Served, caller: JobsCaller, job_id: str, filename: str) -> Response:
+    """`adapter_model.safetensors` or `adapter_config.json`."""
+    commit = _published(services, caller, job_id)
+    facts = commit.file(filename) if filename in _FILES else None
+    if facts is None:
+        raise NotFound(f"the files are {' and '.join(_FILES)}", code="file_not_found")
+    key = _key(caller, commit, filename)
+    elsewhere = _redirect(services, key, filename)
+    if elsewhere is not None:
+        return elsewhere
+    headers = _download(filename) | {"Content-Length": str(facts.size)}
+    return StreamingResponse(
+        _chunks(services.store.open(key)), headers=headers, media_type="application/octet-stream"
+    )
+
+
+def _report(services: Services, caller: Caller, job_id: str, *, html: bool) -> Response:
+    result = _ended(services, caller, job_id)
+    if result.commit is None:
+        raise _without_result(result)
+    name = layout.REPORT_HTML if html else layout.REPORT_JSON
+    content = services.store.get(_key(caller, result.commit, name))
+    headers = {"Vary": "Accept"} | _NO_SNIFFING | (_INERT if html else {})
+    return Response(content, headers=headers, media_type="text/html" if html else _JSON)
+
+
+def _ended(services: Services, caller: Caller, job_id: str) -> JobResult:
+    """Raises `NotFound`, or `Conflict` (`job_not_finished`)."""
+    find_job(services, caller.tenant, job_id)
+    result = services.records.result(caller.tenant, job_id)
+    if result is None:
+        raise Conflict(
+            f"the job has not ended: ask /v1/jobs/{job_id}?wait=30", code="job_not_finished"
+        )
+    return result
+
+
+def _published(services: Services, caller: Caller, job_id: str) -> Commit:
+    """The result of a job that published an adapter. Raises `NotFound` or `Conflict`."""
+    result = _ended(services, caller, job_id)
+    if result.commit is None:
+        raise _without_result(result)
+    if result.state is JobState.REJECTED:
+        raise Conflict(
+            "the adapter was rejected, so there is none to download: see the job's findings",
+            code="job_rejected",
+            findings=result.commit.findings,
+        )
+    if not has_adapter(result.commit):
+        raise Conflict(
+            "the policy only scores, so no adapter was published: post the job again with another"
+            " selection",
+            code="no_adapter",
+        )
+    return result.commit
+
+
+def _without_result(result: JobResult) -> Conflict:
+    if result.state is JobState.CANCELLED:
+        return Conflict("the job was cancelled: post it again", code="job_cancelled")
+    why = f" ({result.error.code}: {result.error.message})" if result.error else ""
+    return Conflict(f"the job failed{why}: post it again", code="job_failed")
+
+
+def _key(caller: Caller, commit: Commit, filename: str) -> str:
+    return layout.output(caller.tenant, commit.recipe, commit.output, filename)
+
+
+def _redirect(services: Services, key: str, filename: str) -> Response | None:
+    url = services.store.presigned_url(key, filename=filename, seconds=_URL_SECONDS)
+    return None if url is None else RedirectResponse(url, status_code=303)
+
+
+def _zip(services: Services, caller: Caller, commit: Commit) -> Iterator[bytes]:
+    """Opens every file before the first byte is sent, so that a failure is still an answer."""
+    with ExitStack() as stack:
+        packed = [
+            Packed(
+                facts.name,
+                facts.size,
+                stack.enter_context(services.store.open(_key(caller, commit, facts.name))),
+            )
+            for facts in commit.files
+            if facts.name in _FILES
+        ]
+        stack.pop_all()
+    return zip_chunks(packed)
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    with stream:
+        while chunk := stream.read(_CHUNK):
+            yield chunk
+
+
+def _download(filename: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{filename}"'} | _NO_SNIFFING

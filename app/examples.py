@@ -1,0 +1,68 @@
+"""Examples for the API's documentation."""
+
+from typing import Any, Final
+
+_POLICY: Final[dict[str, Any]] = {
+    "method": "safe_lora",
+    "strength": 1.0,
+    "selection": {"mode": "threshold", "threshold": 0.35, "families": {}},
+    "reference": False,
+    "extras": {"default": "refuse", "codes": {}},
+    "suspicious": "report",
+    "caps": {"rank": 512, "tensors": 20000, "bytes": 8589934592, "update_ratio": 1.0},
+}
+
+JOB: Final[dict[str, Any]] = {
+    "id": "7h2k9m4p6q8r0s1t3v5w7x9y2z",
+    "state": "succeeded",
+    "verdict": "projected",
+    "created_at": "2026-11-23T09:30:00.000Z",
+    "started_at": "2026-11-23T09:30:00.214Z",
+    "finished_at": "2026-11-23T09:30:02.871Z",
+    "alignment": {"name": "smollm2-135m", "id": "3f2a9c51d07be8846a1c90f7e2b3d4c5a6978811"},
+    "policy": _POLICY,
+    "source": "upload",
+    "input": [
+        {
+            "name": "adapter_config.json",
+            "size": 912,
+            "sha256": "9c56cc51b374c3ba189210d5b6d4bf57790d351c96c47c02190ecf1e430635ab",
+        },
+        {
+            "name": "adapter_model.safetensors",
+            "size": 3702288,
+            "sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+        },
+    ],
+    "summary": {
+        "modules": 60,
+        "projected": 11,
+        "borderline": 1,
+        "zero_updates": 0,
+        "retained": 0.87,
+        "cosine_min": 0.12,
+        "cosine_median": 0.44,
+        "cosine_max": 0.71,
+    },
+    "findings": [],
+    "error": None,
+    "progress": None,
+    "timings": {"read": 0.1, "align": 0.9, "score": 1.2, "project": 0.2, "total": 2.6},
+    "from_earlier_result": False,
+    "metadata": {"run": "ft-2041"},
+    "links": {
+        "self": "/v1/jobs/7h2k9m4p6q8r0s1t3v5w7x9y2z",
+        "report": "/v1/jobs/7h2k9m4p6q8r0s1t3v5w7x9y2z/report",
+        "adapter": "/v1/jobs/7h2k9m4p6q8r0s1t3v5w7x9y2z/adapter",
+    },
+}
+
+PROBLEM: Final[dict[str, Any]] = {
+    "type": "urn:safelora-gate:problem:alignment_unknown",
+    "title": "Unprocessable Entity",
+    "status": 422,
+    "detail": "no alignment is registered under this name: choose one of those listed",
+    "code": "alignment_unknown",
+    "field": "alignment",
+    "registered": ["smollm2-135m"],
+}

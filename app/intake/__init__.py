@@ -1,0 +1,1 @@
+"""A request becomes a stored job: read, checked, agreed on, kept, queued."""

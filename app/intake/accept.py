@@ -1,0 +1,129 @@
+"""From an order to an accepted job: agreed on, stored, queued. All of it blocks."""
+
+import logging
+from pathlib import Path
+
+from app.access import Caller
+from app.intake.idempotency import Idempotency
+from app.intake.order import Order
+from app.intake.terms import Terms, agree
+from app.services import Services
+from core.errors import QueueError
+from core.jobs import (
+    Commit,
+    InputFile,
+    JobRequest,
+    JobResult,
+    new_job_id,
+    now,
+    recipe_digest,
+)
+from core.sources import Pinned
+from core.store import layout
+from core.store.base import ObjectExists
+from core.store.layout import ADAPTER_CONFIG
+
+_log = logging.getLogger(__name__)
+
+
+def accept(
+    services: Services, caller: Caller, order: Order, key: str | None, folder: Path
+) -> JobRequest:
+    """The job for this order, or the one that its idempotency key made before.
+
+    Once this returns the job is kept whatever happens: a queue that is down delays it only.
+    Raises `RequestError` or `StoreError`, and then nothing was accepted.
+    """
+    idempotency = Idempotency(services.store, caller.tenant, key, order.digest())
+    claimed = idempotency.job_id()
+    if claimed is not None:
+        standing = services.records.request(caller.tenant, claimed)
+        if standing is not None:
+            return standing
+    pinned = services.sources.pin(order.source) if order.source else Pinned([], [])
+    terms = agree(
+        services.records,
+        services.manifests,
+        caller,
+        alignment=order.alignment,
+        policy=order.policy,
+        read_config=lambda: _config(services, order, pinned, folder),
+    )
+    commit = _earlier_result(services, caller, order, terms)
+    job_id = claimed or idempotency.claim(new_job_id())
+    files = pinned.files or _stored(services, caller, job_id, order, commit)
+    request = JobRequest(
+        id=job_id,
+        tenant=caller.tenant,
+        created_at=now(),
+        alignment=terms.alignment,
+        policy=terms.policy,
+        files=files,
+        other_names=sorted(order.other_names + pinned.other_names),
+        source=order.source or "upload",
+        metadata=order.metadata,
+    )
+    try:
+        services.records.accept(request)
+    except ObjectExists:  # the same request, sent twice at once under one key
+        return services.records.request(caller.tenant, job_id) or request
+    _start(services, request, commit)
+    return request
+
+
+def _config(services: Services, order: Order, pinned: Pinned, folder: Path) -> bytes | None:
+    """The adapter's config, if it can be had without opening an archive that lies in S3."""
+    if ADAPTER_CONFIG in order.files:
+        return order.files[ADAPTER_CONFIG].path.read_bytes()
+    config = next((file for file in pinned.files if file.name == ADAPTER_CONFIG), None)
+    if config is None:
+        return None
+    path = folder / ADAPTER_CONFIG
+    services.sources.fetch(config, path)
+    return path.read_bytes()
+
+
+def _earlier_result(
+    services: Services, caller: Caller, order: Order, terms: Terms
+) -> Commit | None:
+    """What this tenant got for the same bytes, alignment, policy and engine."""
+    if order.source:
+        return None  # the bytes are known only once the worker has read them
+    recipe = recipe_digest(
+        {name: file.sha256 for name, file in order.files.items()},
+        terms.alignment,
+        terms.policy,
+        other_names=order.other_names,
+    )
+    return services.records.committed(caller.tenant, recipe)
+
+
+def _stored(
+    services: Services, caller: Caller, job_id: str, order: Order, commit: Commit | None
+) -> list[InputFile]:
+    """The uploads, in the store; not once more where their result is there already."""
+    files = []
+    for name, file in sorted(order.files.items()):
+        key = None
+        if commit is None:
+            key = layout.job_input(caller.tenant, job_id, name)
+            services.store.put_file(key, file.path)
+        files.append(InputFile(name=name, size=file.size, sha256=file.sha256, key=key))
+    return files
+
+
+def _start(services: Services, request: JobRequest, commit: Commit | None) -> None:
+    if commit is not None:
+        result = JobResult(
+            state=commit.state,
+            finished_at=now(),
+            recipe=commit.recipe,
+            commit=commit,
+            from_earlier_result=True,
+        )
+        services.records.finish(request.tenant, request.id, result)
+        return
+    try:
+        services.queue.submit_job(request.tenant, request.id)
+    except QueueError as error:
+        _log.warning("job %s is stored and not queued yet: %s", request.id, error)

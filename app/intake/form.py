@@ -1,0 +1,173 @@
+"""A multipart body, parsed as it arrives: files go straight to disk, hashed on the way.
+
+Starlette's own parser would spool every file and copy it again.
+"""
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from app.bodies import blocks
+from app.intake.part import Part
+from core.archives import UnpackedFile
+from core.errors import RequestError, Unprocessable
+from core.settings import LimitSettings
+
+FILE_PARTS = ("adapter", "config", "archive")
+TEXT_PARTS = ("alignment", "policy", "metadata")
+_UNAVAILABLE = ("destination", "callback_url")
+_MAX_TEXT = 64 * 2**10
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the parts held: files by part name, on disk by now, and texts."""
+
+    files: dict[str, UnpackedFile] = field(default_factory=dict)
+    texts: dict[str, bytes] = field(default_factory=dict)
+
+
+async def receive_form(request: Request, folder: Path, limits: LimitSettings) -> Form:
+    """Read the whole body; its files lie in `folder` then. Raises `RequestError`."""
+    receiver = _Receiver(_boundary(request), folder, limits)
+    try:
+        async for block in blocks(request, limits.upload):
+            await run_in_threadpool(receiver.write, block)
+        return receiver.finish()
+    finally:
+        receiver.close()
+
+
+def not_available(name: str) -> Unprocessable:
+    """For what the API speaks of and this version does not do: never ignored silently."""
+    return Unprocessable(
+        f"{name} is not available in this version: leave it out", code="not_available", field=name
+    )
+
+
+def _boundary(request: Request) -> bytes:
+    _, options = parse_options_header(request.headers.get("content-type"))
+    boundary = options.get(b"boundary", b"")
+    if not boundary:
+        raise _invalid("the Content-Type names no boundary")
+    return boundary
+
+
+class _Receiver:
+    """Takes the body block by block. All of it blocks, and runs in a thread."""
+
+    def __init__(self, boundary: bytes, folder: Path, limits: LimitSettings) -> None:
+        self._folder = folder
+        self._limits = limits
+        self._form = Form()
+        self._part: Part | None = None
+        self._header = bytearray()
+        self._value = bytearray()
+        self._disposition = b""
+        self._ended = self._started = False
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin,
+                    "on_header_field": lambda data, a, z: self._header.extend(data[a:z]),
+                    "on_header_value": lambda data, a, z: self._value.extend(data[a:z]),
+                    "on_header_end": self._end_header,
+                    "on_headers_finished": self._open,
+                    "on_part_data": self._write,
+                    "on_part_end": self._end_part,
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError as error:
+            raise _invalid(str(error)) from error
+
+    def write(self, data: bytes) -> None:
+        self._started = True
+        try:
+            self._parser.write(data)
+        except FormParserError as error:
+            raise _invalid(str(error)) from error
+
+    def finish(self) -> Form:
+        if not self._started:
+            raise RequestError(
+                "the request has no body: send the adapter's files as multipart/form-data",
+                code="body_empty",
+            )
+        if not self._ended:
+            raise RequestError(
+                "the body ends before its last boundary: send it again", code="multipart_truncated"
+            )
+        return self._form
+
+    def close(self) -> None:
+        if self._part is not None:
+            self._part.close()
+
+    def _begin(self) -> None:
+        self._disposition = b""
+
+    def _end_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = bytes(self._value)
+        self._header.clear()
+        self._value.clear()
+
+    def _open(self) -> None:
+        name = _part_name(self._disposition)
+        if name in self._form.files or name in self._form.texts:
+            raise Unprocessable(
+                f"the part {name} is there twice: send it once", code="part_duplicate", field=name
+            )
+        if name in FILE_PARTS:
+            # Open across callbacks; `close` sees to it whatever happens.
+            file = (self._folder / name).open("xb")
+            cap = self._limits.config if name == "config" else self._limits.upload
+            self._part = Part(name, file, cap)
+        else:
+            cap = self._limits.metadata if name == "metadata" else _MAX_TEXT
+            self._part = Part(name, io.BytesIO(), cap)
+
+    def _write(self, data: bytes, start: int, end: int) -> None:
+        if self._part is not None:
+            self._part.write(memoryview(data)[start:end])
+
+    def _end_part(self) -> None:
+        part = self._part
+        if part is None:
+            return
+        if isinstance(part.sink, io.BytesIO):
+            self._form.texts[part.name] = part.sink.getvalue()
+        else:
+            self._form.files[part.name] = part.received(self._folder / part.name)
+        part.close()
+        self._part = None
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+def _part_name(disposition: bytes) -> str:
+    """Raises `RequestError` for a name that no part of this API has."""
+    kind, options = parse_options_header(disposition)
+    name = options.get(b"name", b"").decode("utf-8", "replace")
+    if kind != b"form-data" or not name:
+        raise _invalid("a part has no name")
+    if name in _UNAVAILABLE:
+        raise not_available(name)
+    if name not in FILE_PARTS + TEXT_PARTS:
+        raise Unprocessable(
+            f"there is no part {name[:60]!r}: the parts are {', '.join(FILE_PARTS + TEXT_PARTS)}",
+            code="part_unknown",
+        )
+    return name
+
+
+def _invalid(why: str) -> RequestError:
+    return RequestError(f"the multipart body is damaged: {why}", code="multipart_invalid")

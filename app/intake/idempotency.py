@@ -1,0 +1,62 @@
+"""Idempotency-Key: the same request sent twice makes one job."""
+
+import re
+
+from pydantic import ValidationError
+
+from core.canonical import pretty_json
+from core.errors import StoreError, Unprocessable
+from core.model import Frozen
+from core.store import layout
+from core.store.base import ObjectExists, ObjectMissing, ObjectStore
+
+_FORM = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
+
+
+class Claim(Frozen):
+    """Which job a key stands for, and the digest of the request that made it."""
+
+    job_id: str
+    digest: str
+
+
+class Idempotency:
+    """One caller's key for one request. Without a key nothing is remembered."""
+
+    def __init__(self, store: ObjectStore, tenant: str, key: str | None, digest: str) -> None:
+        if key is not None and not _FORM.fullmatch(key):
+            raise Unprocessable(
+                "the Idempotency-Key is not 1 to 255 printable characters: send a UUID",
+                code="idempotency_key_invalid",
+            )
+        self._store = store
+        self._place = None if key is None else layout.idempotency(tenant, key)
+        self._digest = digest
+
+    def job_id(self) -> str | None:
+        """The job this key stands for already. Raises `Unprocessable` if for another request."""
+        if self._place is None:
+            return None
+        try:
+            claim = Claim.model_validate_json(self._store.get(self._place))
+        except ObjectMissing:
+            return None
+        except ValidationError as error:
+            raise StoreError(f"{self._place} is unreadable", code="record_unreadable") from error
+        if claim.digest != self._digest:
+            raise Unprocessable(
+                "this Idempotency-Key was used for another request: send a new key",
+                code="idempotency_key_reused",
+            )
+        return claim.job_id
+
+    def claim(self, job_id: str) -> str:
+        """Let the key stand for `job_id`; returns the job it stands for, if another was first."""
+        if self._place is None:
+            return job_id
+        claim = Claim(job_id=job_id, digest=self._digest)
+        try:
+            self._store.put(self._place, pretty_json(claim.model_dump()), if_absent=True)
+        except ObjectExists:
+            return self.job_id() or job_id
+        return job_id

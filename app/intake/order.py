@@ -1,0 +1,158 @@
+"""What was asked for, the same whether it came as a form or as JSON."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from app.intake.form import Form, not_available
+from core.archives import UnpackedFile, unpack
+from core.canonical import Json, digest, parse_json_strictly
+from core.errors import TooLarge, Unprocessable
+from core.model import Frozen
+from core.policy import Policy, describe_validation, parse_policy
+from core.settings import LimitSettings
+from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
+
+Metadata = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=64)],
+        Annotated[str, Field(max_length=1024)],
+    ],
+    Field(max_length=64, description="Yours to label the job with; handed back as it came."),
+]
+_METADATA: TypeAdapter[dict[str, str]] = TypeAdapter(Metadata)
+
+
+class JobOrder(Frozen):
+    """The JSON body of `POST /v1/jobs`."""
+
+    source: Annotated[
+        str, Field(description="s3://bucket/folder/ or an archive, s3://bucket/x.tar.gz")
+    ]
+    alignment: str | None = None
+    policy: Policy | None = None
+    metadata: Metadata = {}
+
+
+@dataclass(frozen=True)
+class Order:
+    """One job as asked for. `files` are on disk; with a `source` there are none yet."""
+
+    alignment: str | None
+    policy: Policy | None
+    metadata: dict[str, str]
+    files: dict[str, UnpackedFile] = field(default_factory=dict)
+    other_names: list[str] = field(default_factory=list)
+    source: str | None = None
+
+    def digest(self) -> str:
+        """Equal for requests that ask for the same thing."""
+        files: Json = {name: file.sha256 for name, file in self.files.items()}
+        return digest(
+            {
+                "files": files,
+                "other_names": sorted(self.other_names),
+                "source": self.source,
+                "alignment": self.alignment,
+                "policy": self.policy.as_json() if self.policy else None,
+                "metadata": self.metadata,
+            }
+        )
+
+
+def order_of_form(form: Form, folder: Path, limits: LimitSettings) -> Order:
+    """Blocks: an archive is unpacked into `folder`. Raises `RequestError`."""
+    texts = form.texts
+    policy = parse_policy(texts["policy"]) if "policy" in texts else None
+    metadata = _metadata(texts["metadata"]) if "metadata" in texts else {}
+    alignment = _text("alignment", texts["alignment"]) if "alignment" in texts else None
+    files, other_names = _files(form, folder, limits)
+    return Order(alignment, policy, metadata, files, other_names)
+
+
+def order_of_json(body: Any) -> Order:
+    """Raises `Unprocessable`."""
+    if isinstance(body, dict):
+        for name in ("destination", "callback_url"):
+            if name in body:
+                raise not_available(name)
+        policy = body.pop("policy", None)
+        body = {**body, "policy": None if policy is None else parse_policy(policy)}
+    try:
+        order = JobOrder.model_validate(body)
+    except ValidationError as error:
+        raise invalid(error, root="body", code="validation_failed") from error
+    if order.source.startswith("upload:"):
+        raise not_available("upload:")
+    return Order(order.alignment, order.policy, order.metadata, source=order.source)
+
+
+def invalid(error: ValidationError, *, root: str, code: str) -> Unprocessable:
+    """The error to raise for what pydantic found, without echoing the input."""
+    problems = describe_validation(error, root=root)
+    return Unprocessable(
+        "; ".join(f"{item['field']}: {item['why']}" for item in problems),
+        code=code,
+        problems=problems,
+    )
+
+
+def _files(
+    form: Form, folder: Path, limits: LimitSettings
+) -> tuple[dict[str, UnpackedFile], list[str]]:
+    """The adapter's files by their canonical names, and the names of others in an archive."""
+    sent = set(form.files)
+    if sent == {"archive"}:
+        inside = folder / "unpacked"
+        inside.mkdir()
+        unpacked = unpack(form.files["archive"].path, inside, max_bytes=limits.upload)
+        _check_config_size(unpacked.files, limits)
+        return unpacked.files, unpacked.other_names
+    if "archive" in sent:
+        raise Unprocessable(
+            "an archive holds both files: send it alone, or adapter and config without it",
+            code="part_conflict",
+            field="archive",
+        )
+    for name in ("adapter", "config"):
+        if name not in sent:
+            raise Unprocessable(
+                f"the part {name} is missing: send adapter and config, or archive",
+                code="part_missing",
+                field=name,
+            )
+    return {ADAPTER_MODEL: form.files["adapter"], ADAPTER_CONFIG: form.files["config"]}, []
+
+
+def _check_config_size(files: dict[str, UnpackedFile], limits: LimitSettings) -> None:
+    config = files.get(ADAPTER_CONFIG)
+    if config is not None and config.size > limits.config:
+        raise TooLarge(
+            f"{ADAPTER_CONFIG} in the archive has {config.size} bytes; {limits.config} are"
+            " accepted",
+            code="part_too_large",
+            field="archive",
+            limit=limits.config,
+        )
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    try:
+        return _METADATA.validate_python(parse_json_strictly(data), strict=True)
+    except ValidationError as error:
+        raise invalid(error, root="metadata", code="metadata_invalid") from error
+    except ValueError as error:
+        raise Unprocessable(
+            f"the metadata is not JSON: {error}", code="metadata_invalid", field="metadata"
+        ) from error
+
+
+def _text(name: str, data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise Unprocessable(
+            f"the part {name} is not UTF-8", code="part_invalid", field=name
+        ) from error

@@ -1,0 +1,209 @@
+"""Registering pairs of checkpoints, and seeing which are ready."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.alignments import BuildFailure
+from core.jobs import Progress, now
+from core.settings import AlignmentSettings, RedisSettings
+from tests.app.conftest import OpenGate
+from tests.app.gate import Gate, code_of
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An allowed folder that holds a pair, and beside it one that is not allowed."""
+    for name in ("models/base", "models/aligned", "private/base"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "models/file").touch()
+    (tmp_path / "models/escape").symlink_to(tmp_path / "private")
+    (tmp_path / "models/circle").symlink_to(tmp_path / "models/circle")
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def gate(open_gate: OpenGate, root: Path) -> Gate:
+    return open_gate(alignments=AlignmentSettings(roots=[root]))
+
+
+def order(root: Path, **fields: Any) -> dict[str, Any]:
+    return {
+        "name": "base-1b",
+        "base": str(root / "base"),
+        "aligned": str(root / "aligned"),
+        "base_names": ["acme/base-1b"],
+        **fields,
+    }
+
+
+def test_registered_pair_is_queued_to_be_built(gate: Gate, root: Path) -> None:
+    """202 with the record; one task on the queue, which names the alignment."""
+    response = gate.client.post("/v1/alignments", json=order(root))
+    assert response.status_code == 202
+    assert response.headers["Location"] == "/v1/alignments/base-1b"
+    record = response.json()
+    assert (record["state"], record["id"], record["rank"]) == ("building", None, 64)
+    assert record["floor"] == record["default_policy"]
+    [task] = gate.services.queue._queue.jobs
+    assert task.kwargs == {"name": "base-1b"}
+    assert gate.client.get("/v1/alignments/base-1b").json() == record
+    assert gate.client.get("/v1/alignments").json() == {"alignments": [record]}
+
+
+def test_same_request_again_is_the_same_alignment(gate: Gate, root: Path) -> None:
+    """Also where the path is spelled another way; it is queued once."""
+    first = gate.client.post("/v1/alignments", json=order(root)).json()
+    spelled = order(root, base=f"{root}/../models/base/")
+    again = gate.client.post("/v1/alignments", json=spelled)
+    assert (again.status_code, again.json()) == (202, first)
+    assert len(gate.queued()) == 1
+
+
+def test_taken_name_is_a_conflict(gate: Gate, root: Path) -> None:
+    """A name never changes its meaning under those who use it."""
+    gate.client.post("/v1/alignments", json=order(root))
+    response = gate.client.post("/v1/alignments", json=order(root, rank=32))
+    assert (response.status_code, code_of(response)) == (409, "alignment_exists")
+
+
+def test_ready_alignment_is_not_built_again(gate: Gate, root: Path) -> None:
+    """200: there is nothing to wait for."""
+    gate.client.post("/v1/alignments", json=order(root))
+    standing = gate.services.records.alignment("base-1b")
+    assert standing is not None
+    gate.services.queue.redis.flushdb()
+    ready = standing.model_copy(update={"state": "ready", "id": "a" * 40, "finished_at": now()})
+    gate.services.records.save_alignment(ready)
+    response = gate.client.post("/v1/alignments", json=order(root))
+    assert (response.status_code, response.json()["id"]) == (200, "a" * 40)
+    assert gate.queued() == []
+
+
+def test_failed_alignment_may_be_registered_again(gate: Gate, root: Path) -> None:
+    """With the same request, once what was wrong with the files is mended."""
+    gate.client.post("/v1/alignments", json=order(root))
+    standing = gate.services.records.alignment("base-1b")
+    assert standing is not None
+    gate.services.queue.redis.flushdb()
+    error = BuildFailure(code="alignment_unusable", message="shapes differ")
+    failed = standing.model_copy(update={"state": "failed", "error": error})
+    gate.services.records.save_alignment(failed)
+    assert gate.client.get("/v1/alignments/base-1b").json()["error"]["code"] == error.code
+    response = gate.client.post("/v1/alignments", json=order(root))
+    assert (response.status_code, response.json()["state"]) == (202, "building")
+    assert response.json()["error"] is None
+    assert len(gate.queued()) == 1
+
+
+def test_build_shows_how_far_it_is(gate: Gate, root: Path) -> None:
+    """Hours may pass."""
+    gate.client.post("/v1/alignments", json=order(root))
+    progress = Progress(stage="build", done=7, total=30, started_at=now())
+    gate.services.queue.set_progress(build_id("base-1b"), progress)
+    seen = gate.client.get("/v1/alignments/base-1b").json()["progress"]
+    assert seen == {"stage": "build", "done": 7, "total": 30}
+
+
+def test_queue_that_is_down_costs_no_registration(open_gate: OpenGate, root: Path) -> None:
+    """The record is kept, and the same request queues it later."""
+    gate = open_gate(
+        alignments=AlignmentSettings(roots=[root]),
+        redis=RedisSettings.model_validate({"url": "redis://127.0.0.1:1/0"}),
+    )
+    assert gate.client.post("/v1/alignments", json=order(root)).status_code == 202
+    assert gate.services.records.alignment("base-1b") is not None
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "{root}/../private/base",
+        "{root}/escape/base",
+        "{root}/circle",
+        "{root}",
+        "/etc",
+        "/",
+        "relative/base",
+        "",
+        "{root}/\0",
+        "~/models",
+    ],
+)
+def test_folders_outside_the_roots_are_refused(gate: Gate, root: Path, base: str) -> None:
+    """Links and dots lead nowhere; what lies outside is not told to exist or not."""
+    path = base.format(root=root)
+    if path == str(root):
+        path = str(root.parent)
+    response = gate.client.post("/v1/alignments", json=order(root, base=path))
+    assert (response.status_code, code_of(response)) == (403, "source_not_allowed")
+    assert response.json()["field"] == "base"
+
+
+def test_without_roots_every_folder_is_refused(open_gate: OpenGate, root: Path) -> None:
+    """Until the operator allows one."""
+    response = open_gate().client.post("/v1/alignments", json=order(root))
+    assert (response.status_code, code_of(response)) == (403, "source_not_allowed")
+
+
+@pytest.mark.parametrize("name", ["missing", "file"])
+def test_folder_that_is_none_is_said_so(gate: Gate, root: Path, name: str) -> None:
+    """Inside the roots a typo is named as one."""
+    response = gate.client.post("/v1/alignments", json=order(root, aligned=str(root / name)))
+    assert (response.status_code, code_of(response)) == (422, "source_not_found")
+    assert response.json()["field"] == "aligned"
+
+
+@pytest.mark.parametrize("source", ["s3://models/base/", "hf://acme/base@main", "https://x/y"])
+def test_other_sources_are_not_available_yet(gate: Gate, root: Path, source: str) -> None:
+    """Said so, never ignored."""
+    response = gate.client.post("/v1/alignments", json=order(root, base=source))
+    assert (response.status_code, code_of(response)) == (422, "not_available")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": "Base"},
+        {"name": "../x"},
+        {"name": ""},
+        {"name": "a" * 101},
+        {"rank": 0},
+        {"dtype": "int4"},
+        {"default_policy": {"strength": 2}},
+        {"unknown": 1},
+        {"base": None},
+        {"base_names": "acme"},
+    ],
+)
+def test_broken_registrations_are_refused(gate: Gate, root: Path, fields: dict[str, Any]) -> None:
+    """Field by field."""
+    response = gate.client.post("/v1/alignments", json=order(root, **fields))
+    assert (response.status_code, code_of(response)) == (422, "validation_failed")
+    [field] = fields
+    assert response.json()["problems"][0]["field"].startswith(f"body.{field}")
+
+
+def test_default_policy_holds_its_own_floor(gate: Gate, root: Path) -> None:
+    """Else a job that asks for nothing would be refused."""
+    floor = {"selection": {"mode": "threshold", "threshold": 0.9}}
+    response = gate.client.post("/v1/alignments", json=order(root, floor=floor))
+    assert (response.status_code, code_of(response)) == (422, "default_below_floor")
+    assert response.json()["fields"] == ["selection"]
+
+
+@pytest.mark.parametrize("name", ["unknown", "..%2fx", "BASE", "%00"])
+def test_unknown_alignment_is_a_404(gate: Gate, name: str) -> None:
+    """Whatever is asked for, it never becomes a path."""
+    response = gate.client.get(f"/v1/alignments/{name}")
+    assert (response.status_code, code_of(response)) in (
+        (404, "alignment_not_found"),
+        (404, "not_found"),
+    )
+
+
+def test_registration_needs_json(gate: Gate) -> None:
+    """Strictly: no key twice."""
+    response = gate.client.post("/v1/alignments", content=b'{"name": "a", "name": "b"}')
+    assert (response.status_code, code_of(response)) == (400, "json_invalid")
