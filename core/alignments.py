@@ -46,7 +46,7 @@ class ModuleEntry(Frozen):
 
 
 class Manifest(Frozen):
-    """`left_out` maps each 2-D weight of the pair that is no module of it to the reason."""
+    """`left_out` maps each other weight of two dimensions or more to the reason."""
 
     schema_: Annotated[Literal["safelora-gate/alignment/1"], Field(alias="schema")] = SCHEMA
     id: str

@@ -106,6 +106,8 @@ def _limits(
     if alignment_norm == 0.0:
         found.append(finding("no_alignment_signal", "module", module.path))
     ratio = scores.update_ratio
+    if ratio is not None:
+        ratio *= module.served_scaling / module.scaling
     if ratio is None or ratio > policy.caps.update_ratio:
         detail = (
             f"{'unbounded' if ratio is None else f'{ratio:.3g}'}, cap {policy.caps.update_ratio}"

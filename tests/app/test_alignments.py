@@ -7,6 +7,7 @@ import pytest
 
 from core.alignments import BuildFailure
 from core.jobs import Progress, now
+from core.queue import build_id
 from core.settings import AlignmentSettings, RedisSettings
 from tests.app.conftest import OpenGate
 from tests.app.gate import Gate, code_of

@@ -1,7 +1,7 @@
 """The gate: an upload becomes an adapter of known pairs, or is rejected with every finding."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,7 +14,12 @@ from core.safetensors_header import TensorInfo
 from worker.adapter.config import AdapterConfig, read_config
 from worker.adapter.files import file_facts, missing_files, other_files, read_header
 from worker.adapter.keys import PairKeys, pair_keys, resolve
-from worker.adapter.model import Adapter, AdapterFiles, LoraModule
+from worker.adapter.model import (
+    Adapter,
+    AdapterFiles,
+    LoraModule,
+    common_rank_and_alpha,
+)
 from worker.adapter.patterns import is_unambiguous, value_for
 from worker.alignment.source import AlignmentSource
 
@@ -154,10 +159,15 @@ def _load(examined: Examined) -> tuple[list[LoraModule], list[Finding]]:
             ]
             alpha = value_for(pair.path, config.alpha_pattern, config.alpha)
             scaling = config.scaling(int(a.shape[0]), alpha)
-            modules.append(
-                LoraModule(pair.path, examined.resolved[pair.path], alpha, scaling, a, b)
-            )
-    return modules, found
+            name = examined.resolved[pair.path]
+            modules.append(LoraModule(pair.path, name, alpha, scaling, a, b))
+    return _as_served(modules, config), found
+
+
+def _as_served(modules: list[LoraModule], config: AdapterConfig) -> list[LoraModule]:
+    """Each with the scaling of a reader that knows one rank and one alpha for all of them."""
+    scaling = config.scaling(*common_rank_and_alpha(modules))
+    return [replace(module, unpatterned_scaling=scaling) for module in modules]
 
 
 def _is_finite(tensor: Tensor) -> bool:

@@ -1,5 +1,7 @@
 """An adapter that the gate let in."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +34,8 @@ class LoraModule:
     """One adapted module: serving adds `scaling · b @ a` to its weight.
 
     `path` is its name in the model (as in the adapter, without `base_model.model.`),
-    `alignment_name` the same module's name in the alignment.
+    `alignment_name` the same module's name in the alignment. `unpatterned_scaling`
+    is that of a reader which, as vLLM does, ignores rank_pattern and alpha_pattern.
     """
 
     path: str
@@ -41,10 +44,16 @@ class LoraModule:
     scaling: float
     a: Tensor  # (r, in), as uploaded
     b: Tensor  # (out, r), as uploaded
+    unpatterned_scaling: float = 0.0
 
     @property
     def rank(self) -> int:
         return int(self.a.shape[0])
+
+    @property
+    def served_scaling(self) -> float:
+        """The largest that any known reader would use."""
+        return max(self.scaling, self.unpatterned_scaling)
 
     @property
     def family(self) -> str:
@@ -71,3 +80,10 @@ class Adapter:
     base_name: str | None
     files: tuple[FileFacts, ...]
     notes: tuple[Finding, ...]
+
+
+def common_rank_and_alpha(modules: Sequence[LoraModule]) -> tuple[int, float]:
+    """The rank and the alpha that most modules have: the config's `r` and `lora_alpha`."""
+    rank = Counter(m.rank for m in modules).most_common(1)[0][0]
+    alpha = Counter(m.alpha for m in modules).most_common(1)[0][0]
+    return rank, alpha

@@ -1,10 +1,8 @@
 """Write a clean adapter: canonical names, a minimal config, dtypes that hold the update."""
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from safetensors.torch import save_file
@@ -13,11 +11,10 @@ from torch import Tensor
 from core.canonical import Json, pretty_json
 from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
 from worker.adapter.keys import canonical_key
-from worker.adapter.model import Adapter, LoraModule
+from worker.adapter.model import Adapter, LoraModule, common_rank_and_alpha
 from worker.alignment.source import AlignmentSource
 from worker.projection.update import Update, difference_norm
 
-Number = TypeVar("Number", int, float)
 CAST_LOSS_LIMIT = 0.01  # of the product's norm, above which float32 is written
 
 
@@ -79,8 +76,7 @@ def write_adapter(
 def _config(
     adapter: Adapter, *, base_name: str | None, conv1d: bool, known_modules: Collection[str]
 ) -> Mapping[str, Json]:
-    rank = _most_common([m.rank for m in adapter.modules])
-    alpha = _most_common([m.alpha for m in adapter.modules])
+    rank, alpha = common_rank_and_alpha(adapter.modules)
     return {
         "peft_type": "LORA",
         "task_type": adapter.task_type,
@@ -107,10 +103,6 @@ def _target_modules(modules: Sequence[LoraModule], known_modules: Collection[str
     if meant == {m.alignment_name for m in modules}:
         return sorted(families)
     return [m.path for m in modules]
-
-
-def _most_common(values: Sequence[Number]) -> Number:
-    return Counter(values).most_common(1)[0][0]
 
 
 def _whole(value: float) -> int | float:

@@ -93,7 +93,7 @@ class Checkpoint:
         return self._open[file]
 
     def _index(self, files: list[Path]) -> tuple[dict[str, WeightFacts], dict[str, str]]:
-        """Modules by name, and every other 2-D weight with the reason why it is none."""
+        """Modules by name, and every other weight matrix or kernel with the reason it is none."""
         weights: dict[str, WeightFacts] = {}
         left_out: dict[str, str] = {}
         embedding: WeightFacts | None = None
@@ -102,9 +102,12 @@ class Checkpoint:
             for key in handle.keys():  # noqa: SIM118  (no mapping: a safetensors handle)
                 view = handle.get_slice(key)
                 shape = tuple(view.get_shape())
-                if len(shape) != 2 or not key.endswith(".weight"):
+                if len(shape) < 2 or not key.endswith(".weight"):
                     continue
                 module = key.removesuffix(".weight")
+                if len(shape) > 2:
+                    left_out[module] = "more than two dimensions"
+                    continue
                 if module in weights or module in left_out:
                     raise AlignmentError(
                         f"{key} lies in two files of {self.folder}", code="checkpoint_ambiguous"
@@ -117,7 +120,8 @@ class Checkpoint:
                     left_out[module] = reason
                 else:
                     weights[module] = facts
-        if self.config.get("tie_word_embeddings") and embedding and "lm_head" not in weights:
+        tied = self.config.get("tie_word_embeddings", True)  # left out where it is the default
+        if tied and embedding and "lm_head" not in weights:
             weights["lm_head"] = embedding
         return weights, left_out
 

@@ -14,7 +14,7 @@ from worker.alignment.tiers import ModuleLoader
 
 
 class AlignmentSource(Protocol):
-    """`shapes`: every module it has; `left_out`: 2-D weights that are none, with the reason."""
+    """`shapes`: every module it has; `left_out`: weights that are none, with the reason."""
 
     @property
     def shapes(self) -> Mapping[str, ModuleShape]: ...
