@@ -18,6 +18,7 @@ from worker.projection.update import (
     HOPELESS_ABOVE,
     REFACTOR_ABOVE,
     Update,
+    balanced,
     compress,
     conditioning,
     product_norm,
@@ -89,6 +90,8 @@ def _well_conditioned(
     factor = conditioning(update, norm)
     if factor <= REFACTOR_ABOVE and survives_sixteen_bits(update, norm):
         return update, norm, False, []
+    update = balanced(update)
+    factor = conditioning(update, product_norm(update))
     refactored = compress(update, update.rank)
     norm = product_norm(refactored)
     if HOPELESS_ABOVE < factor < math.inf:

@@ -10,7 +10,7 @@ from tests.servers import SeaweedServer, ValkeyServer
 from tests.service.running import Running, running_service
 from tests.worker.making import GOLDEN
 
-SOURCES = "s3://adapters/in/"
+SOURCES = "s3://uploads/in/"
 
 
 @pytest.fixture(scope="session", params=["local", "s3"])

@@ -17,7 +17,7 @@ from core.store.settings import S3Settings, StoreSettings
 from tests.servers import free_ports
 from tests.worker.making import GOLDEN
 
-START_SECONDS = 60
+START_SECONDS = 120
 Json = dict[str, Any]
 
 

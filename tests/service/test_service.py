@@ -234,19 +234,19 @@ def test_the_original_stays_as_it_was_uploaded(service: Running) -> None:
 
 def test_an_adapter_in_s3_is_read_where_the_operator_allows_it(service: Running) -> None:
     """A JSON body with an `s3://` source gives the upload's result; elsewhere it is forbidden."""
-    body = {"alignment": "tiny", "source": "s3://adapters/in/golden/"}
+    body = {"alignment": "tiny", "source": "s3://uploads/in/golden/"}
     if service.store.s3 is None:  # nothing is allowed on this one
         answer = service.client.post("/v1/jobs", json=body)
         assert (answer.status_code, answer.json()["code"]) == (403, "source_not_allowed")
         return
-    put_adapter(service, "adapters", "in/golden")
+    put_adapter(service, "uploads", "in/golden")
     job = service.wait(service.client.post("/v1/jobs", json=body))
     assert job["state"] == "succeeded"
     uploaded = service.wait(service.post())
     assert download(service, job, "adapter_model.safetensors") == download(
         service, uploaded, "adapter_model.safetensors"
     )
-    outside = service.client.post("/v1/jobs", json={**body, "source": "s3://adapters/out/x/"})
+    outside = service.client.post("/v1/jobs", json={**body, "source": "s3://uploads/out/x/"})
     assert (outside.status_code, outside.json()["code"]) == (403, "source_not_allowed")
 
 

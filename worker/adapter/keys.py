@@ -45,7 +45,7 @@ def pair_keys(names: Iterable[str]) -> tuple[list[PairKeys], list[Finding]]:
         if twin != name:
             found.append(finding("duplicate_module", "tensor", name, f"also as {twin}"))
     pairs = []
-    for path in sorted(factors):
+    for path in sorted(factors, key=_natural):
         present = factors[path]
         if present.keys() == {"a", "b"}:
             pairs.append(PairKeys(path, present["a"], present["b"]))
@@ -57,22 +57,30 @@ def pair_keys(names: Iterable[str]) -> tuple[list[PairKeys], list[Finding]]:
     return pairs, found
 
 
+def _natural(path: str) -> list[tuple[int, str]]:
+    """Layer 2 before layer 10."""
+    return [(int(p), "") if p.isdecimal() else (-1, p) for p in path.split(".")]
+
+
 def resolve(
     pairs: Iterable[PairKeys], modules: Iterable[str], left_out: Mapping[str, str]
 ) -> tuple[dict[str, str], list[Finding]]:
-    """Module path → the alignment's name of it: exact, else with or without a model prefix."""
+    """Module path → the alignment's name of it: exact, else with or without a model prefix.
+
+    A weight that is left out counts too: `score` is not `model.score` where the pair has both.
+    """
     known = set(modules)
     resolved: dict[str, str] = {}
     found: list[Finding] = []
     for pair in pairs:
-        candidates = [name for name in _spellings(pair.path) if name in known]
-        if len(candidates) == 1:
+        candidates = [n for n in _spellings(pair.path) if n in known or n in left_out]
+        if not known.intersection(candidates):
+            found.append(_not_in_alignment(pair, left_out))
+        elif len(candidates) == 1:
             resolved[pair.path] = candidates[0]
-        elif candidates:
+        else:
             detail = ", ".join(candidates)
             found.append(finding("ambiguous_module", "tensor", pair.b, detail))
-        else:
-            found.append(_not_in_alignment(pair, left_out))
     return resolved, found + _taken_twice(pairs, resolved)
 
 

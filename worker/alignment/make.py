@@ -9,6 +9,7 @@ from torch import Tensor
 from core.alignments import Dtype, DtypeRule, ModuleEntry
 from worker.alignment.pair import Difference, ModuleShape
 from worker.projection.module import ModuleAlignment
+from worker.projection.norms import frobenius
 from worker.projection.spectrum import (
     Spectrum,
     baseline_cosine,
@@ -45,10 +46,10 @@ def make_module(
     name: str, shape: ModuleShape, difference: Difference, recipe: Recipe
 ) -> LoadedModule:
     """V in its storage dtype with norm, spectrum, baseline and digest; all from V as stored."""
-    exact_norm = float(difference.v.double().norm())
+    exact_norm = frobenius(difference.v)
     dtype, stored, loss = _stored(difference, recipe.dtype, exact_norm)
     v = stored.float()
-    norm = float(v.double().norm())
+    norm = frobenius(v)
     spectrum = _spectrum(v, recipe)
     baseline, baseline_error = baseline_cosine(v, spectrum)
     entry = ModuleEntry(
@@ -112,7 +113,7 @@ def _stored(difference: Difference, rule: DtypeRule, norm: float) -> tuple[Dtype
         return "F32", difference.v, 0.0
     for dtype in _candidates(difference.common_dtype):
         stored = difference.v.to(TORCH_DTYPES[dtype])
-        loss = float((stored.double() - difference.v.double()).norm()) / norm
+        loss = frobenius(stored.float().sub_(difference.v)) / norm
         if loss <= STORAGE_LOSS_LIMIT:
             return dtype, stored, loss
     return "F32", difference.v, 0.0

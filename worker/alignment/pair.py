@@ -11,6 +11,7 @@ from torch import Tensor
 
 from core.errors import AlignmentError
 from worker.alignment.checkpoint import Checkpoint
+from worker.projection.norms import frobenius
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Pair:
     def difference(self, module: str) -> Difference:
         """Reads the two weights of one module; memory stays at two of them."""
         aligned = self.aligned.weight(module)
-        norm = float(aligned.double().norm())
+        norm = frobenius(aligned)
         aligned -= self.base.weight(module)
         dtypes = {self.base.weights[module].dtype, self.aligned.weights[module].dtype}
         return Difference(aligned, norm, dtypes.pop() if len(dtypes) == 1 else None)

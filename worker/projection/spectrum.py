@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from worker.projection.norms import frobenius
+
 OVERSAMPLE = 16
 POWER_ITERATIONS = 4
 PROBES = 32
@@ -44,7 +46,7 @@ def top_singular(v: Tensor, k: int) -> Spectrum:
 def rank_for_energy(v: Tensor, share: float, start: int) -> Spectrum:
     """The spectrum with the fewest of `start`, 2·start, … directions holding `share` of ‖V‖_F²."""
     k = start
-    total = float(v.double().norm()) ** 2
+    total = frobenius(v) ** 2
     while True:
         spectrum = top_singular(v, k)
         held = float((spectrum.sigma.double() ** 2).sum())
@@ -60,7 +62,7 @@ def baseline_cosine(v: Tensor, spectrum: Spectrum) -> tuple[float, float]:
     Gaussians g: E‖R·Rᵀ·g‖² = ‖R·Rᵀ‖_F². (0, 0) for V = 0.
     """
     out = v.shape[0]
-    squared_norm = float(v.double().norm()) ** 2
+    squared_norm = frobenius(v) ** 2
     if squared_norm == 0.0:
         return 0.0, 0.0
     known = float((spectrum.sigma.double() ** 4).sum())

@@ -80,6 +80,21 @@ def survives_sixteen_bits(update: Update, norm: float) -> bool:
     return True
 
 
+def balanced(update: Update) -> Update:
+    """The same product in float64, each column of B about as large as its row of A.
+
+    Scaled by powers of two, so nothing is rounded; a column or row without a partner is zeroed.
+    """
+    b, a = update.b.double(), update.a.double()
+    b_sizes, a_sizes = b.norm(dim=0), a.norm(dim=1)  # (r,), (r,)
+    used = (b_sizes > 0.0) & (a_sizes > 0.0)
+    shift = torch.where(used, torch.log2(a_sizes / b_sizes) / 2, 0.0).round()
+    return Update(
+        torch.where(used, torch.ldexp(b, shift), 0.0),
+        torch.where(used[:, None], torch.ldexp(a, -shift[:, None]), 0.0),
+    )
+
+
 def compress(update: Update, rank: int) -> Update:
     """The best update of at most `rank` (Eckart-Young), with balanced factors, in float64.
 

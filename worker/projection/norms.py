@@ -1,0 +1,16 @@
+"""Norms of whole matrices, summed in float64 without a float64 copy of them."""
+
+import math
+
+import torch
+from torch import Tensor
+
+BLOCK_ELEMENTS = 2**20
+
+
+def frobenius(matrix: Tensor) -> float:
+    """‖matrix‖_F, block by block."""
+    total = torch.zeros((), dtype=torch.float64, device=matrix.device)
+    for block in matrix.reshape(-1).split(BLOCK_ELEMENTS):
+        total += block.double().square().sum()
+    return math.sqrt(float(total))
