@@ -58,8 +58,8 @@ def pair_keys(names: Iterable[str]) -> tuple[list[PairKeys], list[Finding]]:
 
 
 def _natural(path: str) -> list[tuple[int, str]]:
-    """Layer 2 before layer 10."""
-    return [(int(p), "") if p.isdecimal() else (-1, p) for p in path.split(".")]
+    """Layer 2 before layer 10, by the count of digits: they may be more than an int may have."""
+    return [(len(p) if p.isdecimal() else 0, p) for p in path.split(".")]
 
 
 def resolve(

@@ -98,7 +98,7 @@ def on_device(module: LoadedModule, device: torch.device) -> LoadedModule:
 
 
 def tensor_digest(tensor: Tensor) -> str:
-    """SHA-256 of the tensor's bytes, row by row, little-endian as safetensors stores them."""
+    """SHA-256 of the tensor's bytes, as safetensors stores them (row-major, little-endian)."""
     flat = tensor.contiguous().reshape(-1).view(torch.uint8)
     return hashlib.sha256(flat.numpy().data).hexdigest()
 

@@ -11,6 +11,6 @@ BLOCK_ELEMENTS = 2**20
 def frobenius(matrix: Tensor) -> float:
     """‖matrix‖_F, block by block."""
     total = torch.zeros((), dtype=torch.float64, device=matrix.device)
-    for block in matrix.reshape(-1).split(BLOCK_ELEMENTS):
+    for block in torch.split(matrix.reshape(-1), BLOCK_ELEMENTS):
         total += block.double().square().sum()
     return math.sqrt(float(total))

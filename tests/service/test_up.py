@@ -1,0 +1,104 @@
+"""`safelora-gate up`: everything on one machine, with nothing else installed."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+
+from tests.servers import free_ports
+
+START_SECONDS = 90
+
+
+@contextmanager
+def up(data: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command, once it says that it is ready, and the address that it printed."""
+    (port,) = free_ports(1)
+    output = data.parent / f"up-{port}.log"
+    command = [sys.executable, "-m", "app.cli", "up", "--data", str(data), "--port", str(port)]
+    with output.open("w") as log:
+        process = subprocess.Popen([*command, *flags], stdout=log, stderr=log, text=True)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while "Ctrl-C" not in output.read_text() and process.poll() is None:
+            assert time.monotonic() < deadline, output.read_text()
+            time.sleep(0.1)
+        yield process, output.read_text()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def children(data: Path) -> list[str]:
+    """Command lines of processes that work on `data`, by their environment or arguments."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            text = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(data).encode() in text and int(entry.name) != os.getpid():
+            found.append((entry / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
+def test_up_serves_with_its_first_key_and_stops_clean(tmp_path: Path) -> None:
+    """Ready means ready; the printed key works, another does not; Ctrl-C leaves no process."""
+    data = tmp_path / "data"
+    with up(data) as (process, said):
+        url = re.findall(r"ready at (http://\S+)", said)[0]
+        key = re.findall(r"key: +(slg_\S+)", said)[0]
+        answers = [
+            httpx2.get(f"{url}/v1/jobs", headers={"Authorization": f"Bearer {k}"}, trust_env=False)
+            for k in (key, key[:-1] + "!")
+        ]
+        assert [answer.status_code for answer in answers] == [200, 401]
+        assert httpx2.get(f"{url}/readyz", trust_env=False).status_code == 200
+        assert children(data)
+    assert process.returncode == 0
+    assert children(data) == []
+    assert key not in (data / "keys.json").read_text()
+
+
+def test_up_keeps_its_keys_and_shows_none_twice(tmp_path: Path) -> None:
+    """A second start knows the first key and prints none; a second stack at once is refused."""
+    data = tmp_path / "data"
+    with up(data) as (_, said):
+        key = re.findall(r"key: +(slg_\S+)", said)[0]
+        with up(data) as (second, refusal):
+            assert second.wait(30) == 1
+        assert "stack_failed" in refusal
+    with up(data) as (_, said):
+        assert key not in said
+        assert "slg_" not in said
+        url = re.findall(r"ready at (http://\S+)", said)[0]
+        headers = {"Authorization": f"Bearer {key}"}
+        answer = httpx2.get(f"{url}/v1/jobs", headers=headers, trust_env=False)
+        assert answer.status_code == 200
+    assert len(json.loads((data / "keys.json").read_text())) == 1
+
+
+def test_up_says_which_part_ended(tmp_path: Path) -> None:
+    """A part that dies stops everything, with its name and the end of its log, and code 1."""
+    data = tmp_path / "data"
+    with up(data) as (process, _):
+        worker = next(
+            int(entry.name)
+            for entry in Path("/proc").glob("[0-9]*")
+            if (entry / "cmdline").exists()
+            and b"-m\0worker\0run" in (entry / "cmdline").read_bytes()
+            and str(data).encode() in (entry / "environ").read_bytes()
+        )
+        os.kill(worker, signal.SIGKILL)
+        assert process.wait(60) == 1
+    log = next(tmp_path.glob("up-*.log")).read_text()
+    assert "worker ended" in log
+    assert children(data) == []
