@@ -8,9 +8,9 @@ from safetensors import safe_open
 
 from core.errors import EngineError
 from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
-from worker.adapter.config import read_config
+from worker.adapter.config import AdapterConfig, read_config
 from worker.adapter.keys import canonical_key
-from worker.adapter.patterns import value_for
+from worker.adapter.patterns import is_unambiguous, value_for
 from worker.adapter.write import CAST_LOSS_LIMIT, Written
 from worker.projection.update import Update, difference_norm, product_norm
 
@@ -24,6 +24,7 @@ def verify_written(folder: Path, written: Sequence[Written]) -> int:
             + ", ".join(f"{f.subject} {f.detail}" for f in findings),
             code="verification_failed",
         )
+    _check_patterns(config, [w.module.path for w in written])
     with safe_open(folder / ADAPTER_MODEL, framework="pt") as file:
         expected = {canonical_key(w.module.path, f) for w in written for f in ("a", "b")}
         if set(file.keys()) != expected:
@@ -41,6 +42,15 @@ def verify_written(folder: Path, written: Sequence[Written]) -> int:
             )
             _compare(w, read)
     return len(written)
+
+
+def _check_patterns(config: AdapterConfig, paths: Sequence[str]) -> None:
+    """PEFT will run the keys as regular expressions: they must pick what they say, and no more."""
+    for key in (*config.rank_pattern, *config.alpha_pattern):
+        if not is_unambiguous(key, paths):
+            raise EngineError(
+                f"the pattern {key} would reach another module too", code="verification_failed"
+            )
 
 
 def _compare(w: Written, read: Update) -> None:

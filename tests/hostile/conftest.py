@@ -1,0 +1,10 @@
+"""One pair for every attack."""
+
+import pytest
+
+from tests.hostile.making import Folders, make_pair
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    return make_pair(tmp_path_factory.mktemp("pair"))
