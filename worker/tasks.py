@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from rq.timeouts import JobTimeoutException
+
 from core.errors import GateError, QueueError, StoreError
 from core.jobs import JobFailure, JobRequest, JobResult, JobState, Progress, now
 from core.queue import BUILD_ALIGNMENT, SANITIZE, JobQueue, build_id
@@ -144,6 +146,11 @@ def _failure(error: Exception) -> JobFailure:
         )
     if isinstance(error, GateError):
         return JobFailure(code=error.code, message=error.message)
+    if isinstance(error, JobTimeoutException):
+        return JobFailure(
+            code="job_timeout",
+            message="the job took longer than the operator allows (SAFELORA_QUEUE__JOB_TIMEOUT)",
+        )
     if isinstance(error, OSError):
         return JobFailure(
             code="os_error", message=f"the worker's disk failed it: {error.strerror}; retry later"

@@ -1,6 +1,7 @@
 """The worker on a real queue, with results in a folder and on S3 alike."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -162,6 +163,22 @@ def test_a_store_that_stays_away_fails_the_job_with_its_code(
     assert result.state is JobState.FAILED
     assert result.error is not None
     assert (result.error.code, result.commit) == ("store_unavailable", None)
+
+
+def test_a_job_that_takes_too_long_fails_and_says_so(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job past its timeout is failed with a code of its own, and nothing is published."""
+    record = service.register()
+    monkeypatch.setattr(type(service.store), "get_file", lambda *_, **__: time.sleep(30))
+    request = service.accept(record, enqueue=False)
+    service.queue.settings = service.queue.settings.model_copy(update={"job_timeout": 1})
+    service.queue.submit_job(TENANT, request.id)
+    service.work()
+    result = service.result(request)
+    assert result is not None
+    assert result.error is not None
+    assert (result.state, result.error.code) == (JobState.FAILED, "job_timeout")
 
 
 def test_input_that_changed_in_the_store_fails_closed(service: Service) -> None:
