@@ -33,8 +33,8 @@ format: .venv/ready-dev ## mend lint and format
 real: .venv/ready-real ## the test on real weights (SmolLM2-135M), some minutes
 	$(BIN)/python -m pytest -m real
 
-clean: ## remove the environment and all that was made
-	rm -rf .venv .cache var build *.egg-info
+clean: ## remove the environment, caches and the demo; what `up` keeps under var stays
+	rm -rf .venv .cache var/demo build *.egg-info
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 …") if sys.version_info < (3, 11) else None'

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from core.canonical import Json, digest, pretty_json
 from core.errors import Unprocessable
@@ -12,10 +12,15 @@ from core.policy import Policy
 SCHEMA: Literal["safelora-gate/alignment/1"] = "safelora-gate/alignment/1"
 MANIFEST_FILE = "alignment.json"
 DEFAULT_RANK = 64
+ENERGY_ROUNDING = 1e-6  # what Σσ² of float32 singular values may fall short of ‖V‖_F²
 
 Dtype = Literal["F32", "F16", "BF16"]
 DtypeRule = Literal["auto", "float32"]
+MODEL_NAME_LIMIT = 500
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,99}$"
+
+
+ShardName = Annotated[str, Field(pattern=r"^([0-9a-f]{64}\.safetensors)?$")]
 
 
 class ModuleEntry(Frozen):
@@ -25,7 +30,7 @@ class ModuleEntry(Frozen):
     order, `baseline` with `baseline_error` (one standard error, 0 where exact), `spectrum_error`
     max ‖V·z_i - σ_i·u_i‖ / σ_1, `storage_loss` ‖V - V stored‖_F / ‖V‖_F, `sha256` of V's bytes as
     stored. `conv1d`: the checkpoint holds it as (in, out). V lies in `shard`, U_k and Z_k in
-    `spectrum_shard`.
+    `spectrum_shard`: files named by their SHA-256.
     """
 
     name: str
@@ -41,8 +46,8 @@ class ModuleEntry(Frozen):
     storage_loss: float
     sha256: str
     conv1d: bool
-    shard: str
-    spectrum_shard: str
+    shard: ShardName
+    spectrum_shard: ShardName
 
 
 class Manifest(Frozen):
@@ -54,11 +59,15 @@ class Manifest(Frozen):
     rank: int
     modules: list[ModuleEntry]
     left_out: dict[str, str]
-    files: dict[str, str] = {}
 
     def as_bytes(self) -> bytes:
         dumped: Json = self.model_dump(mode="json", by_alias=True)
         return pretty_json(dumped)
+
+    @property
+    def files(self) -> list[str]:
+        """Every shard, each named by the SHA-256 of its bytes."""
+        return sorted({f for m in self.modules for f in (m.shard, m.spectrum_shard)})
 
     @property
     def storage_loss(self) -> float:
@@ -119,7 +128,7 @@ def needed_rank(module: ModuleEntry, policy: Policy) -> int:
 
 def _rank_of_energy(module: ModuleEntry, share: float, full: int) -> int:
     """The smallest k with Σ_{i≤k} σ_i² ≥ share·‖V‖_F²; one more than stored if none is."""
-    wanted = share * module.norm**2 * (1.0 - 1e-9)
+    wanted = share * module.norm**2 * (1.0 - ENERGY_ROUNDING)
     total = 0.0
     for index, value in enumerate(module.sigma):
         if total >= wanted:
@@ -127,6 +136,20 @@ def _rank_of_energy(module: ModuleEntry, share: float, full: int) -> int:
         total += value**2
     stored = len(module.sigma)
     return stored if total >= wanted or stored == full else stored + 1
+
+
+def is_model_name(text: str) -> bool:
+    """Short and printable: the name goes into configs, reports and terminals."""
+    return text.isprintable() and 0 < len(text) <= MODEL_NAME_LIMIT
+
+
+def _checked_model_name(text: str) -> str:
+    if not is_model_name(text):
+        raise ValueError(f"a model's name has 1 to {MODEL_NAME_LIMIT} printable characters")
+    return text
+
+
+ModelName = Annotated[str, AfterValidator(_checked_model_name)]
 
 
 class BuildFailure(Frozen):
@@ -146,7 +169,7 @@ class AlignmentRecord(Frozen):
     base: str
     aligned: str
     modules: list[str] | None = None
-    base_names: list[str] = []
+    base_names: list[ModelName] = []
     dtype: DtypeRule = "auto"
     rank: Annotated[int, Field(ge=1, le=4096)] = DEFAULT_RANK
     default_policy: Policy = Policy()

@@ -98,6 +98,10 @@ RULES: dict[str, Rule] = {
     ),
     "gguf_file": _refuse("GGUF is not read.", "Send the PEFT adapter it was made from."),
     "npz_file": _refuse(".npz is not read.", "Send the adapter as PEFT safetensors."),
+    "archive_refused": _refuse(
+        "The archive is damaged, or built to write outside its folder or to grow without end.",
+        "Pack adapter_model.safetensors and adapter_config.json again, as plain files.",
+    ),
     "header_invalid": _refuse(
         "Two readers could understand this safetensors header differently.",
         "Save it again with safetensors.torch.save_file.",

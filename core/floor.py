@@ -1,6 +1,6 @@
 """Is a policy at least as strong as the alignment's floor? The uploader must not go below."""
 
-from core.policy import All, Caps, Lowest, Policy, Relative, ScoreOnly, Selection, Threshold
+from core.policy import All, Caps, Lowest, Policy, Relative, Selection, Threshold
 
 
 def below_floor(policy: Policy, floor: Policy) -> list[str]:
@@ -15,7 +15,7 @@ def below_floor(policy: Policy, floor: Policy) -> list[str]:
         weaker.append("method")
     if policy.strength < floor.strength:
         weaker.append("strength")
-    if not _selection_holds(policy.selection, floor.selection):
+    if not floor.publishes or not _selection_holds(policy.selection, floor.selection):
         weaker.append("selection")
     if policy.reference != floor.reference:
         weaker.append("reference")
@@ -44,7 +44,7 @@ def _method_holds(policy: Policy, floor: Policy) -> bool:
 
 def _selection_holds(selection: Selection, floor: Selection) -> bool:
     """Does `selection` choose every module that `floor` chooses, whatever the scores?"""
-    if isinstance(selection, All) or isinstance(floor, ScoreOnly):
+    if isinstance(selection, All):
         return True
     if isinstance(selection, Threshold) and isinstance(floor, Threshold):
         return _by_family(selection.threshold, selection.families, floor.threshold, floor.families)

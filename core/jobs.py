@@ -119,7 +119,7 @@ class JobFailure(Frozen):
 class JobResult(Frozen):
     """How a job ended, whatever the state: put once. `timings` in seconds a stage."""
 
-    state: JobState
+    state: FinalState
     finished_at: str
     started_at: str | None = None
     recipe: str | None = None

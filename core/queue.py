@@ -20,7 +20,6 @@ from core.settings import QueueSettings, RedisSettings
 
 SANITIZE: Final = "worker.tasks.sanitize"
 BUILD_ALIGNMENT: Final = "worker.tasks.build_alignment"
-ALLOWED_TASKS: Final = frozenset({SANITIZE, BUILD_ALIGNMENT})
 
 _ALIVE = frozenset({JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED})
 

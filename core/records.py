@@ -81,9 +81,14 @@ class Records:
     def alignment(self, name: str) -> AlignmentRecord | None:
         return self._read(layout.alignment_name(name), AlignmentRecord)
 
+    def alignment_names(self) -> Iterator[str]:
+        prefix = layout.alignment_names()
+        for key in self.store.list(prefix):
+            yield key.removeprefix(prefix).removesuffix(".json")
+
     def alignments(self) -> Iterator[AlignmentRecord]:
-        for key in self.store.list(layout.alignment_names()):
-            record = self._read(key, AlignmentRecord)
+        for name in self.alignment_names():
+            record = self.alignment(name)
             if record is not None:
                 yield record
 

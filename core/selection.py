@@ -60,7 +60,7 @@ def _choose(
     if isinstance(selection, All):
         return Choice(True, False, "all_modules")
     borderline = abs(score.cosine - cut) <= BORDERLINE
-    if score.cosine == 0.0 and not isinstance(selection, Lowest):
+    if score.cosine == 0.0:
         return Choice(True, borderline, "no_overlap")
     if isinstance(selection, Lowest) and lowest is not None:
         chosen = score.name in lowest

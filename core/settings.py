@@ -31,6 +31,7 @@ class QueueSettings(Section):
     build_timeout: int = 24 * 3600
     lease: int = 30
     attempts: Annotated[int, Field(ge=1)] = 3
+    retry_pause: float = 5.0
     reconcile_every: int = 30
 
 

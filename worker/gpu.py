@@ -23,7 +23,7 @@ from core.queue import JobQueue, connect
 from core.settings import Settings
 from core.sources import S3Sources
 from core.store import open_store
-from worker.interrupts import Interrupts
+from worker.interrupts import Drained, Interrupts
 from worker.tasks import Task, Tasks
 from worker.workshop import Workshop, choose_device
 
@@ -44,6 +44,14 @@ def gate_job(tasks: Mapping[str, Task]) -> type[Job]:
             if name not in tasks:
                 raise TaskNotAllowed(f"{name!r} is not on the list of tasks")
             return partial(tasks[name], last_attempt=not self.should_retry)
+
+        def perform(self) -> Any:
+            """A shutdown of the worker costs the job no attempt."""
+            try:
+                return super().perform()
+            except Drained:
+                self.retries_left = (self.retries_left or 0) + 1
+                raise
 
         @property
         def success_callback(self) -> None:

@@ -1,12 +1,14 @@
 """One job of the service: fetch its input, run the pipeline, publish the result, commit it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from core.archives import unpack
 from core.archives.pack import Packed, zip_chunks
 from core.canonical import digest
-from core.errors import AdapterRejected, EngineError
+from core.errors import AdapterRejected, EngineError, Unprocessable
+from core.findings import finding
 from core.jobs import Commit, InputFile, JobRequest, JobState, recipe_digest
 from core.render.html import render_html
 from core.report import FileFacts, Report
@@ -21,56 +23,90 @@ from worker.tracking import Tracker
 from worker.workshop import Workshop
 
 
+@dataclass(frozen=True)
+class Upload:
+    """The input on disk. `digests`: SHA-256 by name of what came; `refusal` if it is an archive
+    that was not opened."""
+
+    files: AdapterFiles
+    digests: Mapping[str, str]
+    refusal: AdapterRejected | None = None
+
+
 def run_job(request: JobRequest, workshop: Workshop, tracker: Tracker, folder: Path) -> Commit:
     """The committed result of this job's recipe: an earlier one's, another worker's, or ours.
 
     `folder` is empty and is the job's alone. Any error means that nothing was published.
     """
+    known = {f.name: f.sha256 for f in request.files if f.sha256 is not None}
+    if len(known) == len(request.files):
+        earlier = _committed(request, workshop, known, request.other_names)
+        if earlier is not None:
+            return earlier
     with tracker.stage("fetch"):
         upload = _fetch(request, workshop, folder / "input")
-    recipe = _recipe(request, upload)
-    earlier = workshop.records.committed(request.tenant, recipe)
+    names = upload.files.other_names
+    earlier = _committed(request, workshop, upload.digests, names)
     if earlier is not None:
         return earlier
     output = folder / "output"
     output.mkdir()
-    report = _judge(request, workshop, upload, output, tracker)
+    report = _report(request, workshop, upload, output, tracker)
     (output / layout.REPORT_JSON).write_bytes(report.as_bytes())
     (output / layout.REPORT_HTML).write_bytes(render_html(report))
     with tracker.stage("publish"):
+        recipe = _recipe(request, upload.digests, names)
         return _publish(request, workshop, recipe, report, output)
 
 
-def _judge(
-    request: JobRequest, workshop: Workshop, upload: AdapterFiles, output: Path, tracker: Tracker
+def _report(
+    request: JobRequest, workshop: Workshop, upload: Upload, output: Path, tracker: Tracker
 ) -> Report:
     """The pipeline's report; a rejected adapter has one too, and leaves no file in `output`."""
     alignment = workshop.alignment(request.alignment.id, request.alignment.name)
     known = tuple(request.alignment.base_names)
     names = BaseNames(written=known[0] if known else None, known=known)
     try:
+        if upload.refusal is not None:
+            raise upload.refusal
         return sanitize(
-            upload, alignment, request.policy, output, base_names=names, tracker=tracker
+            upload.files, alignment, request.policy, output, base_names=names, tracker=tracker
         )
     except AdapterRejected as rejected:
         if any(output.iterdir()):
             raise EngineError(
                 "a rejected adapter left files behind", code="rejected_after_write"
             ) from rejected
-        return rejection_report(rejected, request.policy, upload, alignment)
+        return rejection_report(rejected, request.policy, upload.files, alignment)
 
 
-def _fetch(request: JobRequest, workshop: Workshop, folder: Path) -> AdapterFiles:
-    """The input on disk, its bytes those that were accepted."""
+def _fetch(request: JobRequest, workshop: Workshop, folder: Path) -> Upload:
+    """The input on disk, its bytes those that were accepted, an archive unpacked."""
     folder.mkdir()
-    other_names: Sequence[str] = request.other_names
     for file in request.files:
-        path = folder / file.name
-        _fetch_file(file, workshop, path)
-        if file.name == ARCHIVE_NAME:
-            limit = workshop.settings.limits.upload
-            other_names = unpack(path, folder, max_bytes=limit).other_names
-    return AdapterFiles(folder, tuple(other_names))
+        _fetch_file(file, workshop, folder / file.name)
+    if [file.name for file in request.files] == [ARCHIVE_NAME]:
+        return _unpacked(folder, workshop.settings.limits.upload)
+    files = AdapterFiles(folder, tuple(request.other_names))
+    return Upload(files, _digests(files))
+
+
+def _unpacked(folder: Path, limit: int) -> Upload:
+    archive, inside = folder / ARCHIVE_NAME, folder / "unpacked"
+    inside.mkdir()
+    try:
+        names = unpack(archive, inside, max_bytes=limit).other_names
+    except Unprocessable as error:
+        found = finding("archive_refused", "file", ARCHIVE_NAME, f"{error.code}: {error.message}")
+        digests = {ARCHIVE_NAME: file_facts(archive).sha256}
+        return Upload(AdapterFiles(folder), digests, AdapterRejected([found]))
+    files = AdapterFiles(inside, tuple(names))
+    return Upload(files, _digests(files))
+
+
+def _digests(files: AdapterFiles) -> Mapping[str, str]:
+    present = [path for path in (files.model, files.config) if path.is_file()]
+    return {path.name: file_facts(path).sha256 for path in present}
 
 
 def _fetch_file(file: InputFile, workshop: Workshop, path: Path) -> None:
@@ -78,20 +114,29 @@ def _fetch_file(file: InputFile, workshop: Workshop, path: Path) -> None:
         workshop.sources.fetch(file, path)
         return
     if file.key is None:
-        raise EngineError(f"{file.name} has neither key nor uri", code="input_missing")
+        raise EngineError(
+            f"{file.name} was not stored, for an earlier result answered it, and that result is"
+            " gone: post the adapter again",
+            code="input_missing",
+        )
     sha256 = workshop.store.get_file(file.key, path)
     if sha256 != file.sha256:
         raise EngineError(
-            f"{file.key} is not the file that was accepted: its SHA-256 differs; check the store"
-            " and post the adapter again",
+            f"the stored {file.name} is not the file that was accepted: its SHA-256 differs; check"
+            " the store and post the adapter again",
             code="input_changed",
         )
 
 
-def _recipe(request: JobRequest, upload: AdapterFiles) -> str:
-    present = [path for path in (upload.model, upload.config) if path.is_file()]
-    digests = {path.name: file_facts(path).sha256 for path in present}
-    return recipe_digest(digests, request.alignment, request.policy, other_names=upload.other_names)
+def _committed(
+    request: JobRequest, workshop: Workshop, digests: Mapping[str, str], names: Sequence[str]
+) -> Commit | None:
+    recipe = _recipe(request, digests, names)
+    return workshop.records.committed(request.tenant, recipe)
+
+
+def _recipe(request: JobRequest, digests: Mapping[str, str], names: Sequence[str]) -> str:
+    return recipe_digest(dict(digests), request.alignment, request.policy, other_names=names)
 
 
 def _publish(

@@ -13,7 +13,7 @@ from worker.adapter.model import LoraModule
 from worker.alignment.make import LoadedModule
 from worker.projection.apply import apply_method
 from worker.projection.score import Scores, score_update
-from worker.projection.thin import thin_products
+from worker.projection.thin import ThinProducts, thin_products
 from worker.projection.update import (
     HOPELESS_ABOVE,
     REFACTOR_ABOVE,
@@ -27,51 +27,73 @@ from worker.projection.update import (
 
 
 @dataclass(frozen=True)
-class Judged:
-    """`update` as it was judged (refactored where the factors cancelled) with ‖B·A‖_F = `norm`,
-    `projected` what the method leaves of it, with its own norm."""
+class Scored:
+    """A module's update as it is judged (refactored where its factors cancelled), its scores, and
+    the thin products that both scores and method need. ‖B·A‖_F = `norm`."""
 
     module: LoraModule
-    loaded_baseline: float
-    scores: Scores
     update: Update
+    norm: float
+    products: ThinProducts
+    scores: Scores
+    refactored: bool
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is kept of a module until all are judged: thin tensors only, so that V can be let go.
+
+    `projected` is what the method leaves, chosen or not; `refactored` the update to write if the
+    module is not chosen, None where that is the upload's own.
+    """
+
+    module: LoraModule
+    baseline: float
+    scores: Scores
     norm: float
     projected: Update
     projected_norm: float
-    refactored: bool
+    refactored: Update | None
     findings: tuple[Finding, ...]
 
     @property
     def score(self) -> Score:
-        return Score(self.module.path, self.scores.cosine, self.loaded_baseline)
+        """By the alignment's name: a family's cut must not depend on the upload's spelling."""
+        return Score(self.module.alignment_name, self.scores.cosine, self.baseline)
 
     @property
     def retained(self) -> float | None:
         return self.projected_norm / self.norm if self.norm else None
 
 
-def judge(module: LoraModule, loaded: LoadedModule, policy: Policy) -> Judged:
-    """Scores and projection of one module. Keeps only thin tensors, so V can be let go."""
+def score_module(module: LoraModule, loaded: LoadedModule, policy: Policy) -> Scored:
+    """The scores of one module, and what they alone forbid."""
     alignment = loaded.tensors
     update, norm, refactored, findings = _well_conditioned(module, alignment.v.device)
     products = thin_products(alignment.v, update, alignment.norm)
     scores = score_update(update, alignment, products, norm=norm, scaling=module.scaling)
-    k = needed_rank(loaded.entry, policy)
-    projected = apply_method(update, alignment, products, policy, k)
-    projected_norm = product_norm(projected)
     findings += _limits(module, scores, policy, norm, alignment.norm)
+    return Scored(module, update, norm, products, scores, refactored, tuple(findings))
+
+
+def project_module(scored: Scored, loaded: LoadedModule, policy: Policy) -> Judged:
+    """What the policy's method and strength make of a scored module, chosen or not."""
+    k = needed_rank(loaded.entry, policy)
+    projected = apply_method(scored.update, loaded.tensors, scored.products, policy, k)
+    findings = scored.findings
     if policy.method == "subspace" and k == loaded.entry.out_features:
-        findings.append(finding("projection_is_identity", "module", module.path))
+        identity = finding("projection_is_identity", "module", scored.module.path)
+        findings = (*findings, identity)
     return Judged(
-        module=module,
-        loaded_baseline=alignment.baseline,
-        scores=scores,
-        update=update,
-        norm=norm,
+        module=scored.module,
+        baseline=loaded.tensors.baseline,
+        scores=scored.scores,
+        norm=scored.norm,
         projected=projected,
-        projected_norm=projected_norm,
-        refactored=refactored,
-        findings=tuple(findings),
+        projected_norm=product_norm(projected),
+        refactored=scored.update if scored.refactored else None,
+        findings=findings,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from core.alignments import DEFAULT_RANK
+from core.alignments import DEFAULT_RANK, is_model_name
 from core.canonical import pretty_json
 from core.errors import AdapterRejected, GateError, RequestError
 from core.policy import Policy, parse_policy
@@ -98,6 +98,8 @@ def _check_folders(arguments: argparse.Namespace) -> None:
     pair = (arguments.base, arguments.aligned)
     if (arguments.alignment is None) == (None in pair) or (arguments.alignment and any(pair)):
         raise RequestError("give --base and --aligned, or --alignment", code="arguments")
+    if arguments.base_name is not None and not is_model_name(arguments.base_name):
+        raise RequestError("--base-name is too long or not printable", code="arguments")
     named = [arguments.adapter, *(p for p in (*pair, arguments.alignment) if p is not None)]
     for folder in named:
         if not folder.is_dir():

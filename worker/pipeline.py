@@ -13,7 +13,7 @@ from worker.adapter.model import LoraModule
 from worker.adapter.verify import verify_written
 from worker.adapter.write import Written, as_uploaded, cast_for_output, write_adapter
 from worker.alignment.source import AlignmentSource
-from worker.judge import Judged, judge
+from worker.judge import Judged, project_module, score_module
 from worker.reporting import output_facts, rows, summary, verdict
 from worker.tracking import Tracker
 
@@ -56,9 +56,7 @@ def sanitize(
 
     choices = select([j.score for j in judged], policy.selection, reference=policy.reference)
 
-    with tracker.stage("project"):
-        written = [_outcome(j, choices[j.module.path]) for j in judged]
-
+    written = [_outcome(j, choices[j.module.alignment_name], policy) for j in judged]
     verified = None
     if policy.publishes:
         with tracker.stage("write"):
@@ -90,13 +88,15 @@ def _judge(
     with tracker.stage("align"):
         loaded = alignment.module(module.alignment_name)
     with tracker.stage("score"):
-        return judge(module, loaded, policy)
+        scored = score_module(module, loaded, policy)
+    with tracker.stage("project"):
+        return project_module(scored, loaded, policy)
 
 
-def _outcome(judged: Judged, choice: Choice) -> Written:
+def _outcome(judged: Judged, choice: Choice, policy: Policy) -> Written:
     """What goes out for one module: projected, refactored, or bit for bit what came in."""
-    if choice.projected:
+    if choice.projected and policy.strength > 0.0:
         return cast_for_output(judged.module, judged.projected, judged.projected_norm)
-    if judged.refactored:
-        return cast_for_output(judged.module, judged.update, judged.norm)
+    if judged.refactored is not None:
+        return cast_for_output(judged.module, judged.refactored, judged.norm)
     return as_uploaded(judged.module)

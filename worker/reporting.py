@@ -33,7 +33,9 @@ def rows(
     judged: Sequence[Judged], choices: Mapping[str, Choice], written: Sequence[Written]
 ) -> list[ModuleRow]:
     """One row a module, in the adapter's order."""
-    return [_row(j, choices[j.module.path], w) for j, w in zip(judged, written, strict=True)]
+    return [
+        _row(j, choices[j.module.alignment_name], w) for j, w in zip(judged, written, strict=True)
+    ]
 
 
 def _row(judged: Judged, choice: Choice, written: Written) -> ModuleRow:
@@ -47,7 +49,7 @@ def _row(judged: Judged, choice: Choice, written: Written) -> ModuleRow:
         out_features=int(module.b.shape[0]),
         in_features=int(module.a.shape[1]),
         cosine=scores.cosine,
-        baseline=judged.loaded_baseline,
+        baseline=judged.baseline,
         signed=scores.signed,
         undo=scores.undo,
         energy=scores.energy,
@@ -56,7 +58,7 @@ def _row(judged: Judged, choice: Choice, written: Written) -> ModuleRow:
         projected=choice.projected,
         borderline=choice.borderline,
         reason=choice.reason,
-        refactored=judged.refactored,
+        refactored=judged.refactored is not None,
         widened=written.widened,
     )
 
@@ -64,14 +66,19 @@ def _row(judged: Judged, choice: Choice, written: Written) -> ModuleRow:
 def verdict(policy: Policy, choices: Mapping[str, Choice]) -> Verdict:
     if not policy.publishes:
         return "scored"
-    return "projected" if any(c.projected for c in choices.values()) else "unchanged"
+    changed = policy.strength > 0.0 and any(c.projected for c in choices.values())
+    return "projected" if changed else "unchanged"
 
 
 def summary(judged: Sequence[Judged], choices: Mapping[str, Choice]) -> Summary:
     cosines = [j.scores.cosine for j in judged if j.scores.cosine is not None]
     before = sum((j.module.scaling * j.norm) ** 2 for j in judged)
     after = sum(
-        (j.module.scaling * (j.projected_norm if choices[j.module.path].projected else j.norm)) ** 2
+        (
+            j.module.scaling
+            * (j.projected_norm if choices[j.module.alignment_name].projected else j.norm)
+        )
+        ** 2
         for j in judged
     )
     return Summary(

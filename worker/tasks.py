@@ -68,11 +68,18 @@ class Tasks:
                     cache,
                     step=lambda done, total: tracker.step("build", done, total),
                 )
-        except (GateError, OSError) as error:
+        except (Cancelled, Drained):
+            raise
+        except Exception as error:
             if isinstance(error, TRANSIENT) and not last_attempt:
+                self._pause()
                 raise
+            _log.exception("alignment %s failed", name)
             failure = _failure(error)
             done = record.as_failed(failure.code, failure.message, now())
+        standing = records.alignment(name)
+        if standing is not None and standing.state == "ready":
+            return  # delivered twice: another run built it meanwhile
         records.save_alignment(done)
         _log.info("alignment %s: %s", name, done.state)
 
@@ -87,6 +94,7 @@ class Tasks:
             raise
         except Exception as error:
             if isinstance(error, TRANSIENT) and not last_attempt:
+                self._pause()
                 raise
             _log.exception("job %s failed", request.id)
             return JobResult(
@@ -104,6 +112,10 @@ class Tasks:
             commit=commit,
             timings=tracker.finish(),
         )
+
+    def _pause(self) -> None:
+        """Before another attempt: what failed just now may be back then."""
+        self.interrupts.drain.wait(self.queue.settings.retry_pause)
 
     @contextmanager
     def _progress(self, key: str) -> Iterator[Tracker]:
@@ -149,7 +161,8 @@ def _failure(error: Exception) -> JobFailure:
     if isinstance(error, JobTimeoutException):
         return JobFailure(
             code="job_timeout",
-            message="the job took longer than the operator allows (SAFELORA_QUEUE__JOB_TIMEOUT)",
+            message="the work took longer than the operator allows (SAFELORA_QUEUE__JOB_TIMEOUT,"
+            " or __BUILD_TIMEOUT for alignments)",
         )
     if isinstance(error, OSError):
         return JobFailure(

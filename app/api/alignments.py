@@ -23,6 +23,7 @@ from core.alignments import (
     AlignmentRecord,
     BuildFailure,
     DtypeRule,
+    ModelName,
 )
 from core.errors import Conflict, NotFound, QueueError, Unprocessable
 from core.floor import below_floor
@@ -46,7 +47,7 @@ class AlignmentOrder(Frozen):
     aligned: Annotated[str, Field(description="the folder of its aligned sibling")]
     modules: Annotated[list[str] | None, Field(description="name suffixes; null: all")] = None
     base_names: Annotated[
-        list[str], Field(description="base_model_name_or_path of adapters for this model")
+        list[ModelName], Field(description="base_model_name_or_path of adapters for this model")
     ] = []
     dtype: DtypeRule = "auto"
     rank: Annotated[int, Field(ge=1, le=4096)] = DEFAULT_RANK
@@ -171,6 +172,11 @@ def _asks_the_same(standing: AlignmentRecord, record: AlignmentRecord) -> bool:
     return standing.model_dump(include=asked) == record.model_dump(include=asked)
 
 
+def _bare(failure: BuildFailure) -> BuildFailure:
+    """Without its message, which names paths."""
+    return BuildFailure(code=failure.code, message="the build failed: ask the operator")
+
+
 def _view(services: Services, record: AlignmentRecord, caller: Caller) -> AlignmentView:
     """Blocks: asks Redis how far a build is."""
     shown = ALIGNMENTS in caller.scopes
@@ -187,7 +193,7 @@ def _view(services: Services, record: AlignmentRecord, caller: Caller) -> Alignm
         rank=record.rank,
         default_policy=record.default_policy,
         floor=record.effective_floor,
-        error=record.error,
+        error=record.error if shown or record.error is None else _bare(record.error),
         progress=progress_of(services, build_id(record.name)) if building else None,
         created_at=record.created_at,
         finished_at=record.finished_at,

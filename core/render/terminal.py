@@ -75,6 +75,8 @@ def _outcome(row: ModuleRow) -> str:
     parts = ["projected" if row.projected else "kept", REASONS[row.reason]]
     if row.borderline:
         parts.append("borderline")
+    if row.refactored:
+        parts.append("refactored")
     if row.widened:
         parts.append("float32")
     return ", ".join(part for part in parts if part)

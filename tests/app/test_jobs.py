@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from core.jobs import JobFailure, JobResult, JobState, Progress, new_job_id, now
+from core.jobs import FinalState, JobFailure, JobResult, JobState, Progress, new_job_id, now
 from core.settings import LimitSettings, RedisSettings
 from tests.app.conftest import OpenGate
 from tests.app.gate import Gate, code_of
@@ -17,7 +17,7 @@ def posted(gate: Gate, alignment: str = "base") -> str:
     return job_id
 
 
-def end(gate: Gate, job_id: str, state: JobState, code: str = "") -> None:
+def end(gate: Gate, job_id: str, state: FinalState, code: str = "") -> None:
     error = JobFailure(code=code, message="why") if code else None
     gate.services.records.finish(
         "default", job_id, JobResult(state=state, finished_at=now(), error=error)

@@ -6,7 +6,7 @@ import zipfile
 import httpx2
 import pytest
 
-from core.jobs import JobFailure, JobResult, JobState, now
+from core.jobs import FinalState, JobFailure, JobResult, JobState, now
 from tests.app.gate import REPORT, SANITIZED, Gate, code_of
 
 PATHS = ["/report", "/report.json", "/report.html", "/adapter", "/adapter/adapter_config.json"]
@@ -157,7 +157,7 @@ def test_scoring_publishes_no_adapter(gate: Gate, path: str) -> None:
 @pytest.mark.parametrize(
     ("state", "code"), [(JobState.FAILED, "job_failed"), (JobState.CANCELLED, "job_cancelled")]
 )
-def test_job_without_result_says_so(gate: Gate, path: str, state: JobState, code: str) -> None:
+def test_job_without_result_says_so(gate: Gate, path: str, state: FinalState, code: str) -> None:
     """Why, and that it can be posted again."""
     gate.register()
     job_id = gate.post().json()["id"]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from torch import Tensor
 
 from core.errors import AdapterRejected, AlignmentError
@@ -24,7 +25,7 @@ from tests.hostile.arithmetic import (
     refused,
     sanitized,
 )
-from tests.worker.making import generator, lora, run, save_adapter, save_checkpoint
+from tests.worker.making import GOLDEN, generator, lora, run, save_adapter, save_checkpoint
 from worker.__main__ import main
 from worker.projection.update import REFACTOR_ABOVE, ROUNDING_LIMIT
 
@@ -334,3 +335,17 @@ def test_update_is_no_larger_for_readers_without_patterns(tmp_path: Path) -> Non
 def test_limits_leave_room_between_attack_and_training() -> None:
     """What 16 bits may cost before factors are made anew is near what bfloat16 costs anyone."""
     assert 2.0**-8 < ROUNDING_LIMIT < 0.05
+
+
+def test_another_spelling_of_a_module_escapes_no_family_cut(tmp_path: Path) -> None:
+    """Without its `model.` prefix a module is still held to the cut of its family's full name."""
+    families = {f"model.layers.{n}.self_attn.q_proj": 1.0 for n in range(11)}
+    policy = Policy.model_validate({"selection": {"threshold": 0.0, "families": families}})
+    original = load_file(GOLDEN / "adapter" / "adapter_model.safetensors")
+    shorter = {
+        k.replace("base_model.model.model.", "base_model.model."): v for k, v in original.items()
+    }
+    upload = save_adapter(tmp_path / "upload", shorter, r=4, lora_alpha=8)
+    report = run(upload, GOLDEN / "base", GOLDEN / "aligned", tmp_path / "out", policy)
+    projected = {row.name for row in report.modules if row.projected}
+    assert projected == {f"layers.{n}.self_attn.q_proj" for n in range(11)}

@@ -38,11 +38,13 @@ class Service:
     tasks: Tasks
     redis: Redis
 
-    def work(self) -> None:
-        worker = GateWorker(
+    def worker(self) -> GateWorker:
+        return GateWorker(
             self.queue, self.tasks.by_name, self.tasks.interrupts, connection=self.redis
         )
-        worker.work(burst=True, logging_level="WARNING")
+
+    def work(self) -> None:
+        self.worker().work(burst=True, logging_level="WARNING")
 
     def register(self, name: str = "tiny", **fields: Any) -> AlignmentRecord:
         """Register a pair (the golden one unless told otherwise) and build it."""
@@ -118,7 +120,7 @@ def golden_files() -> dict[str, bytes]:
 def make_service(store: ObjectStore, kind: StoreSettings, redis: Redis, folder: Path) -> Service:
     settings = Settings(
         store=kind,
-        queue=QueueSettings(name="test", lease=5),
+        queue=QueueSettings(name="test", lease=5, retry_pause=0.0),
         alignments=AlignmentSettings(cache=folder / "alignments"),
         scratch=folder / "scratch",
     )

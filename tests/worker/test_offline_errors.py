@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from core.alignments import MANIFEST_FILE, Manifest
 from tests.worker.desk import FAILED, MODULES, Q_PROJ, WRONG_ARGUMENTS, Desk, build, make_desk
 from worker.__main__ import main
 
@@ -191,7 +192,8 @@ def test_folder_without_manifest_is_no_alignment(desk: Desk) -> None:
 def test_damaged_alignment_is_not_used(desk: Desk) -> None:
     """Exit 1: one bit of V other than built, and nothing is judged by it."""
     folder = build(desk)
-    shard = folder / f"{Q_PROJ}.v.safetensors"
+    manifest = Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
+    shard = folder / next(module.shard for module in manifest.modules if module.name == Q_PROJ)
     data = bytearray(shard.read_bytes())
     data[-1] ^= 1
     shard.write_bytes(bytes(data))

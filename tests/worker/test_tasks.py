@@ -10,6 +10,7 @@ from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from core.alignments import MANIFEST_FILE, Manifest
 from core.errors import StoreError
 from core.jobs import JobState
 from core.policy import Policy
@@ -107,12 +108,61 @@ def test_a_damaged_copy_on_disk_is_fetched_again(service: Service) -> None:
     record = service.register()
     assert record.id is not None
     shard = service.tasks.workshop.settings.alignments.cache / record.id
-    damaged = shard / "model.layers.0.self_attn.q_proj.v.safetensors"
+    damaged = next(shard.glob("*.safetensors"))
     data = bytearray(damaged.read_bytes())
     data[-1] ^= 1
     damaged.write_bytes(data)
     assert service.run(record).state is JobState.SUCCEEDED
     assert damaged.read_bytes() != bytes(data)
+
+
+def test_a_damaged_alignment_is_mended_by_registering_the_pair_again(service: Service) -> None:
+    """Damage in the store fails jobs with a code, and another build of the pair puts it right."""
+    record = service.register()
+    assert record.id is not None
+    cache = service.tasks.workshop.settings.alignments.cache / record.id
+    manifest = Manifest.model_validate_json((cache / MANIFEST_FILE).read_bytes())
+    for name in manifest.files:
+        service.store.put(layout.alignment(record.id, name), b"damaged")
+        (cache / name).unlink()
+    failed = service.run(record)
+    assert failed.error is not None
+    assert failed.error.code == "alignment_damaged"
+    again = service.register("again")
+    assert again.id == record.id
+    assert service.run(record).state is JobState.SUCCEEDED
+
+
+def test_a_build_that_fails_unforeseen_ends_as_failed(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No error of a build is tried for ever: the record says failed, and reconcile leaves it."""
+
+    def breaking(*_: object, **__: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("worker.alignment.build.make_module", breaking)
+    built = service.register()
+    assert built.error is not None
+    assert (built.state, built.error.code) == ("failed", "internal_error")
+    assert reconcile(service.records, service.queue) == 0
+
+
+def test_a_late_failure_does_not_undo_a_finished_build(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build delivered twice stays ready when the second run fails after the first one ended."""
+    ready = service.register()
+    building = ready.model_copy(update={"state": "building", "id": None})
+    service.records.save_alignment(building)
+
+    def overtaken(*_: object, **__: object) -> None:
+        service.records.save_alignment(ready)
+        raise RuntimeError("the other run was faster")
+
+    monkeypatch.setattr("worker.alignment.build.make_module", overtaken)
+    service.tasks.build_alignment(name="tiny", last_attempt=True)
+    assert service.records.alignment("tiny") == ready
 
 
 def test_an_identical_pair_is_refused_at_registration(service: Service) -> None:
@@ -201,6 +251,46 @@ def test_reconcile_queues_what_redis_forgot(service: Service, redis: Redis) -> N
     assert reconcile(service.records, service.queue) == 0
     redis.flushall()
     assert reconcile(service.records, service.queue) == 1
+    service.work()
+    result = service.result(request)
+    assert result is not None
+    assert result.state is JobState.SUCCEEDED
+
+
+def test_a_record_nobody_can_read_holds_up_no_other(service: Service) -> None:
+    """Reconciling passes over a broken request and queues the job behind it."""
+    record = service.register()
+    broken = service.accept(record, enqueue=False)
+    service.store.put(layout.job_request(TENANT, broken.id), b"{")
+    good = service.accept(record, enqueue=False)
+    assert reconcile(service.records, service.queue) == 1
+    service.work()
+    assert service.result(good) is not None
+
+
+def test_a_job_answered_by_an_earlier_result_needs_no_input(service: Service) -> None:
+    """The input of such a job is not stored; whoever runs it after a crash still ends it."""
+    record = service.register()
+    first = service.run(record)
+    request = service.accept(record, enqueue=False)
+    bare = [file.model_copy(update={"key": None}) for file in request.files]
+    stored = request.model_copy(update={"files": bare})
+    service.store.put(layout.job_request(TENANT, request.id), stored.as_bytes())
+    reconcile(service.records, service.queue)
+    service.work()
+    result = service.result(request)
+    assert result is not None
+    assert result.commit == first.commit
+
+
+def test_a_drained_job_keeps_its_attempts(service: Service) -> None:
+    """Shutting a worker down puts the job back without spending one of its attempts."""
+    request = service.accept(service.register())
+    for _ in range(service.queue.settings.attempts + 1):
+        service.tasks.interrupts.drain.set()
+        worker = service.worker()
+        worker.work(max_jobs=1, logging_level="WARNING")
+    service.tasks.interrupts.drain.clear()
     service.work()
     result = service.result(request)
     assert result is not None

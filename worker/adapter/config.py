@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from core.alignments import is_model_name
 from core.canonical import DuplicateKey, parse_json_strictly
 from core.findings import Finding, finding
 from worker.adapter.patterns import is_literal
 
 ALPHA_LIMIT = 1e5
 SHOWN_CHARACTERS = 80
-NAME_LIMIT = 500
 
 Accepts = Callable[[Any], bool]
 
@@ -75,8 +75,7 @@ def _any(_: Any) -> bool:
 
 def _name_or_null(value: Any) -> bool:
     """It is shown in reports: no control characters, no flood."""
-    is_name = isinstance(value, str) and value.isprintable() and len(value) <= NAME_LIMIT
-    return value is None or is_name
+    return value is None or value == "" or (isinstance(value, str) and is_model_name(value))
 
 
 _NOTHING: Final = _only(None, [], {}, False)

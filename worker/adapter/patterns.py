@@ -8,11 +8,11 @@ except that its dots match any character; where that would make a difference it 
 import re
 from collections.abc import Iterable, Mapping
 
-LITERAL = re.compile(r"\^?[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*\Z")
+LITERAL = re.compile(r"\^?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 
 
 def is_literal(key: str) -> bool:
-    """A dotted name of letters, digits and `_`, with an optional leading `^`."""
+    """A dotted name of letters, digits, `_` and `-`, with an optional leading `^`."""
     return LITERAL.match(key) is not None
 
 

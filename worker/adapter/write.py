@@ -32,7 +32,8 @@ class Written:
 
 def as_uploaded(module: LoraModule) -> Written:
     """The module's own tensors, bit for bit."""
-    return Written(module, module.a, module.b, module.update, widened=False)
+    wanted = Update(module.b, module.a)
+    return Written(module, module.a, module.b, wanted, widened=False)
 
 
 def cast_for_output(module: LoraModule, update: Update, norm: float) -> Written:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from safetensors.torch import save_file
+from torch import Tensor
 
 from core.alignments import MANIFEST_FILE, DtypeRule, Manifest, ModuleEntry, alignment_id
 from core.errors import AlignmentError
@@ -23,12 +24,9 @@ def build_alignment(
     """
     recipe = Recipe(dtype, rank)
     entries: list[ModuleEntry] = []
-    files: dict[str, str] = {}
     for done, (name, shape) in enumerate(pair.shapes.items()):
         step(done, len(pair.shapes))
-        module = make_module(name, shape, pair.difference(name), recipe)
-        files.update(_write(module, folder))
-        entries.append(module.entry)
+        entries.append(_write(make_module(name, shape, pair.difference(name), recipe), folder))
     if all(entry.norm == 0.0 for entry in entries):
         raise AlignmentError(
             "base and aligned model are identical, so there is no alignment to project onto:"
@@ -41,23 +39,25 @@ def build_alignment(
         rank=rank,
         modules=entries,
         left_out=pair.left_out,
-        files=files,
     )
     (folder / MANIFEST_FILE).write_bytes(manifest.as_bytes())
     step(len(entries), len(entries))
     return manifest
 
 
-def _write(module: LoadedModule, folder: Path) -> dict[str, str]:
-    """The module's two files, by name with their SHA-256."""
-    entry, tensors = module.entry, module.tensors
-    save_file({"v": tensors.v.contiguous()}, folder / entry.shard)
-    save_file(
-        {"u": tensors.u.contiguous(), "z": tensors.z.contiguous()}, folder / entry.spectrum_shard
-    )
-    return {name: _file_digest(folder / name) for name in (entry.shard, entry.spectrum_shard)}
+def _write(module: LoadedModule, folder: Path) -> ModuleEntry:
+    """The module's entry, once its two files lie in `folder` under their own digests."""
+    tensors = module.tensors
+    shard = _save({"v": tensors.v}, folder)
+    spectrum_shard = _save({"u": tensors.u, "z": tensors.z}, folder)
+    return module.entry.model_copy(update={"shard": shard, "spectrum_shard": spectrum_shard})
 
 
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _save(tensors: dict[str, Tensor], folder: Path) -> str:
+    """The name of the file: its SHA-256, so that no two builds ever write one name differently."""
+    partial = folder / "partial"
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial)
+    with partial.open("rb") as file:
+        name = f"{hashlib.file_digest(file, 'sha256').hexdigest()}.safetensors"
+    partial.rename(folder / name)
+    return name

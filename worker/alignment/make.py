@@ -9,7 +9,7 @@ from torch import Tensor
 from core.alignments import Dtype, DtypeRule, ModuleEntry
 from worker.alignment.pair import Difference, ModuleShape
 from worker.projection.module import ModuleAlignment
-from worker.projection.norms import frobenius
+from worker.projection.norms import difference_norm, frobenius
 from worker.projection.spectrum import (
     Spectrum,
     baseline_cosine,
@@ -17,6 +17,7 @@ from worker.projection.spectrum import (
     top_singular,
 )
 
+NOT_STORED = ""  # the shard of a module that lies in no file yet
 STORAGE_LOSS_LIMIT = 2e-3  # ‖V - V16‖_F / ‖V‖_F up to which 16 bits are stored
 TORCH_DTYPES: dict[Dtype, torch.dtype] = {
     "F32": torch.float32,
@@ -48,7 +49,7 @@ def make_module(
     """V in its storage dtype with norm, spectrum, baseline and digest; all from V as stored."""
     exact_norm = frobenius(difference.v)
     dtype, stored, loss = _stored(difference, recipe.dtype, exact_norm)
-    v = stored.float()
+    v = difference.v.copy_(stored)  # from here on V is what is stored, in the memory it has
     norm = frobenius(v)
     spectrum = _spectrum(v, recipe)
     baseline, baseline_error = baseline_cosine(v, spectrum)
@@ -66,8 +67,8 @@ def make_module(
         storage_loss=loss,
         sha256=tensor_digest(stored),
         conv1d=shape.conv1d,
-        shard=f"{name}.v.safetensors",
-        spectrum_shard=f"{name}.spectrum.safetensors",
+        shard=NOT_STORED,
+        spectrum_shard=NOT_STORED,
     )
     return LoadedModule(entry, module_tensors(entry, stored, spectrum.u, spectrum.z))
 
@@ -113,7 +114,7 @@ def _stored(difference: Difference, rule: DtypeRule, norm: float) -> tuple[Dtype
         return "F32", difference.v, 0.0
     for dtype in _candidates(difference.common_dtype):
         stored = difference.v.to(TORCH_DTYPES[dtype])
-        loss = frobenius(stored.float().sub_(difference.v)) / norm
+        loss = difference_norm(stored, difference.v) / norm
         if loss <= STORAGE_LOSS_LIMIT:
             return dtype, stored, loss
     return "F32", difference.v, 0.0

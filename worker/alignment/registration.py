@@ -1,6 +1,6 @@
 """A registered name becomes a stored alignment."""
 
-import shutil
+import contextlib
 import tempfile
 from pathlib import Path
 
@@ -28,6 +28,15 @@ def register(
         folder.mkdir()
         manifest = build_alignment(pair, folder, dtype=record.dtype, rank=record.rank, step=step)
         publish(folder, manifest, store)
-        if not (cache / manifest.id).exists():
-            shutil.move(folder, cache / manifest.id)
+        _keep(folder, cache / manifest.id)
     return record.as_ready(manifest, now())
+
+
+def _keep(folder: Path, target: Path) -> None:
+    """Make the build the local copy. What stands there was built from the same V's, or is stale."""
+    if target.exists():
+        for file in folder.iterdir():
+            file.replace(target / file.name)
+        return
+    with contextlib.suppress(OSError):  # another worker's copy came first: the store has this one
+        folder.rename(target)

@@ -5,7 +5,6 @@ fetched again.
 """
 
 import hashlib
-import os
 import uuid
 from collections import OrderedDict
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import Tensor
 from core.alignments import MANIFEST_FILE, Manifest, ModuleEntry, alignment_id
 from core.errors import AlignmentError
 from core.store import layout
-from core.store.base import ObjectStore
+from core.store.base import ObjectMissing, ObjectStore
 from worker.alignment.make import LoadedModule, module_tensors, on_device
 
 
@@ -61,7 +60,13 @@ class DiskTier:
             partial = self.folder / f".{filename}.{uuid.uuid4().hex}"
             try:
                 self.store.get_file(layout.alignment(self.alignment_id, filename), partial)
-                os.replace(partial, target)  # noqa: PTH105  (says that it is atomic)
+                partial.replace(target)
+            except ObjectMissing as error:
+                raise AlignmentError(
+                    f"alignment {self.alignment_id} is no longer whole in the object store:"
+                    " register the pair again under another name",
+                    code="alignment_missing",
+                ) from error
             finally:
                 partial.unlink(missing_ok=True)
         return target
@@ -126,9 +131,10 @@ class ModuleLoader:
         if data is None and self.files.drop(filename):
             data = self._checked(filename)
         if data is None:
+            self.files.drop(MANIFEST_FILE)  # the pair may be registered again, under new shards
             raise AlignmentError(
-                f"{filename} of alignment {self.manifest.id} does not have the SHA-256 of its"
-                " manifest: restore it, or register the pair again",
+                f"a file of alignment {self.manifest.id} does not have the SHA-256 that it is named"
+                " by: restore it, or register the pair again under another name",
                 code="alignment_damaged",
             )
         return load_safetensors(data)
@@ -136,12 +142,9 @@ class ModuleLoader:
     def _checked(self, filename: str) -> bytes | None:
         try:
             data = self.files.path(filename).read_bytes()
-        except OSError as error:
-            raise AlignmentError(
-                f"{filename} of alignment {self.manifest.id} cannot be read: {error.strerror}",
-                code="alignment_damaged",
-            ) from error
-        whole = hashlib.sha256(data).hexdigest() == self.manifest.files.get(filename)
+        except FileNotFoundError:
+            return None
+        whole = filename == f"{hashlib.sha256(data).hexdigest()}.safetensors"
         return data if whole else None
 
 
@@ -152,8 +155,8 @@ def read_manifest(files: Files) -> Manifest:
         manifest = _parsed_manifest(files)
     if manifest is None:
         raise AlignmentError(
-            f"{files.path(MANIFEST_FILE).parent} holds no readable {MANIFEST_FILE}: name a folder"
-            " that an alignment was built in, or register the pair again",
+            f"there is no readable {MANIFEST_FILE}: name a folder that an alignment was built in,"
+            " or register the pair again under another name",
             code="alignment_unreadable",
         )
     return manifest
@@ -170,11 +173,10 @@ def _parsed_manifest(files: Files) -> Manifest | None:
 def publish(folder: Path, manifest: Manifest, store: ObjectStore) -> None:
     """Copy a built alignment into the object store, its manifest last. Raises `StoreError`.
 
-    One that is there already stays as it is: its V's are the same, and others may be reading it.
+    One that is there already is mended by this: shards are named by their digests, so a good one is
+    written over a damaged one, and whoever reads by an older manifest finds what it names.
     """
-    if store.info(layout.alignment(manifest.id, MANIFEST_FILE)) is not None:
-        return
-    for filename in sorted(manifest.files):
+    for filename in manifest.files:
         store.put_file(layout.alignment(manifest.id, filename), folder / filename)
     store.put(layout.alignment(manifest.id, MANIFEST_FILE), manifest.as_bytes())
 

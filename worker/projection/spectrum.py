@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from core.alignments import ENERGY_ROUNDING
 from worker.projection.norms import frobenius
 
 OVERSAMPLE = 16
@@ -50,7 +51,7 @@ def rank_for_energy(v: Tensor, share: float, start: int) -> Spectrum:
     while True:
         spectrum = top_singular(v, k)
         held = float((spectrum.sigma.double() ** 2).sum())
-        if held >= share * total * (1 - 1e-9) or k >= min(v.shape):
+        if held >= share * total * (1.0 - ENERGY_ROUNDING) or k >= min(v.shape):
             return spectrum
         k *= 2
 

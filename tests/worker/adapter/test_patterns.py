@@ -45,9 +45,7 @@ def test_ambiguous_is_what_peft_matches_and_the_text_does_not(key: str, module: 
     assert is_unambiguous(key, [module]) == (by_peft == spelled)
 
 
-@pytest.mark.parametrize(
-    "key", ["(a+)+$", "a|b", "a$", "a\n", "", ".", "a.", ".a", "^", "a-b", "ä"]
-)
+@pytest.mark.parametrize("key", ["(a+)+$", "a|b", "a$", "a\n", "", ".", "a.", ".a", "^", "ä"])
 def test_what_is_no_dotted_name_is_no_literal(key: str) -> None:
     """Nothing that a regular expression engine would treat specially passes."""
     assert not is_literal(key)

@@ -15,7 +15,7 @@ from tests.worker.projection.dense import dense, exact_baseline
 from worker.adapter.model import LoraModule
 from worker.alignment.make import Recipe, make_module
 from worker.alignment.pair import Difference, ModuleShape
-from worker.judge import Judged, judge
+from worker.judge import Judged, project_module, score_module
 from worker.projection.update import Update, difference_norm, product_norm
 
 COSINE = 1e-6
@@ -113,7 +113,8 @@ def judged(case: Case, policy: Policy | None = None) -> Judged:
     out, in_ = case.v.shape
     difference = Difference(case.v.clone(), float(case.v.norm()) or 1.0, "F32")
     loaded = make_module("m", ModuleShape(out, in_, False), difference, Recipe("float32", 64))
-    return judge(case.module, loaded, policy or Policy())
+    policy = policy or Policy()
+    return project_module(score_module(case.module, loaded, policy), loaded, policy)
 
 
 @settings(max_examples=400, deadline=None)
