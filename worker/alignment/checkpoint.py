@@ -1,6 +1,7 @@
 """A model checkpoint, read one linear module at a time."""
 
 import json
+import math
 import re
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from core.canonical import parse_json_strictly
 from core.errors import AlignmentError
+from worker.projection.norms import frobenius
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
@@ -67,13 +69,12 @@ class Checkpoint:
         self._stack.close()
 
     def weight(self, module: str) -> Tensor:
-        """The module's weight as float32 (out, in), in memory of its own."""
+        """The module's weight (out, in) in its own dtype."""
         facts = self.weights[module]
         tensor: Tensor = self._handle(facts.file).get_tensor(facts.key)
         if facts.conv1d:
             tensor = tensor.T  # Conv1D holds (in, out)
-        tensor = tensor.to(torch.float32, copy=True).contiguous()
-        if not bool(torch.isfinite(tensor).all()):
+        if not math.isfinite(frobenius(tensor)):  # one NaN or infinity makes the sum one
             raise AlignmentError(
                 f"{facts.key} in {facts.file.name} holds NaN or infinities: the checkpoint is"
                 " damaged, fetch it again",

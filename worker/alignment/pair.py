@@ -7,11 +7,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import torch
 from torch import Tensor
 
 from core.errors import AlignmentError
 from worker.alignment.checkpoint import Checkpoint
 from worker.projection.norms import frobenius
+
+BLOCK_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,15 @@ class Pair:
         return self.aligned.model_type
 
     def difference(self, module: str) -> Difference:
-        """Reads the two weights of one module; memory stays at two of them."""
-        aligned = self.aligned.weight(module)
-        norm = frobenius(aligned)
-        aligned -= self.base.weight(module)
+        """Reads the two weights of one module; memory stays under two of them in float32."""
+        v = self.aligned.weight(module).to(torch.float32, copy=True).contiguous()
+        norm = frobenius(v)
+        base = self.base.weight(module)
+        for start in range(0, v.shape[0], BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            v[rows] -= base[rows].float()
         dtypes = {self.base.weights[module].dtype, self.aligned.weights[module].dtype}
-        return Difference(aligned, norm, dtypes.pop() if len(dtypes) == 1 else None)
+        return Difference(v, norm, dtypes.pop() if len(dtypes) == 1 else None)
 
     def _compare(
         self, modules: Sequence[str] | None
