@@ -24,7 +24,6 @@ POLICY_OVERRIDE = "policy:override"
 _OPEN_PATHS = frozenset({"/livez", "/readyz", "/version", "/docs", "/openapi.json"})
 _LOOPBACK = r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
 _LOOPBACK_HOST = re.compile(_LOOPBACK, re.IGNORECASE)
-_LOOPBACK_ORIGIN = re.compile(f"https?://{_LOOPBACK}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def _check_loopback(scope: Scope, headers: Headers) -> None:
         is_loopback((scope.get("client") or ("",))[0])
         and len(hosts) == 1
         and _LOOPBACK_HOST.fullmatch(hosts[0])
-        and all(map(_LOOPBACK_ORIGIN.fullmatch, origins))
+        and all(origin.lower() == f"http://{hosts[0].lower()}" for origin in origins)
     ):
         raise Forbidden(
             "no keys are configured, so only this machine is served, at localhost: configure"

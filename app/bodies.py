@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 from starlette.requests import Request
 
 from core.canonical import parse_json_strictly
-from core.errors import RequestError, TooLarge
+from core.errors import RequestError, RequestTimeout, TooLarge, UnsupportedMediaType
 
 BLOCK = 1 << 20
+SILENCE_SECONDS = 30
 
 
 async def blocks(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
@@ -21,7 +23,8 @@ async def blocks(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
         raise _too_large(max_bytes)
     total = 0
     held = bytearray()
-    async for piece in request.stream():
+    stream = aiter(request.stream())
+    while (piece := await _next(stream)) is not None:
         total += len(piece)
         if total > max_bytes:
             raise _too_large(max_bytes)
@@ -33,8 +36,26 @@ async def blocks(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
         yield bytes(held)
 
 
+async def _next(stream: AsyncIterator[bytes]) -> bytes | None:
+    """The next piece, None at the end. Raises `RequestTimeout` where a sender has gone silent."""
+    try:
+        with anyio.fail_after(SILENCE_SECONDS):
+            return await anext(stream, None)
+    except TimeoutError as error:
+        raise RequestTimeout(
+            f"nothing of the body came for {SILENCE_SECONDS} s: send the request again"
+        ) from error
+
+
 async def read_json(request: Request, max_bytes: int) -> Any:
-    """The body as strict JSON. Raises `TooLarge`, or `RequestError` (`json_invalid`)."""
+    """The body as strict JSON.
+
+    Raises `UnsupportedMediaType` (a page elsewhere can send text/plain without being asked),
+    `TooLarge`, or `RequestError` (`json_invalid`).
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise UnsupportedMediaType("send Content-Type: application/json")
     data = b"".join([block async for block in blocks(request, max_bytes)])
     try:
         return parse_json_strictly(data)

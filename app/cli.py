@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 
 from app import first_key, stack
 from app.access import is_loopback
 from core.errors import GateError
+from core.policy import describe_validation
 from core.render.terminal import print_report
 from core.report import ENGINE_VERSION, Report
 from core.settings import Settings
@@ -49,16 +51,21 @@ def up(
         signal.signal(number, signal.default_int_handler)
     try:
         with stack.Stack(layout) as parts:
-            known = first_key.known_keys(layout.keys)
-            key = first_key.add_key(layout.keys) if new_key or not known else None
             keys = first_key.known_keys(layout.keys)
+            key = None
+            if new_key or not keys:
+                key, entry = first_key.new_key()
+                keys.append(entry)
             stack.start_all(parts, host=host, port=port, keys=keys, roots=roots)
+            first_key.save_keys(layout.keys, keys)  # not before: a key not shown is lost
             _print_welcome(console, f"http://{host}:{port}", key, layout, roots)
             parts.watch()
     except KeyboardInterrupt:
         console.print("stopped")
     except GateError as error:
         _fail(error)
+    except OSError as error:
+        _wrong(f"--data {data} cannot be used: {error}")
 
 
 @cli.command()
@@ -68,13 +75,12 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
 
     from app.main import create_app
 
-    settings = Settings()
+    settings = _settings()
     if not settings.access.keys and not is_loopback(host):
-        sys.stderr.write(
+        _wrong(
             f"no keys are configured, so {host} is not listened on: set SAFELORA_ACCESS__KEYS,"
-            " or listen on 127.0.0.1\n"
+            " or listen on 127.0.0.1"
         )
-        raise typer.Exit(WRONG_ARGUMENTS)
     uvicorn.run(create_app(settings), host=host, port=port, server_header=False)
 
 
@@ -96,8 +102,7 @@ def show(report: Annotated[Path, typer.Argument(help="a report.json")]) -> None:
     try:
         parsed = Report.model_validate_json(report.read_bytes())
     except (OSError, ValueError) as error:
-        sys.stderr.write(f"{report} is no readable report.json of this version: {error}\n")
-        raise typer.Exit(WRONG_ARGUMENTS) from error
+        _wrong(f"{report} is no report.json of this version ({type(error).__name__})")
     width = None if sys.stdout.isatty() else 160
     print_report(parsed, Console(highlight=False, width=width))
 
@@ -115,6 +120,20 @@ def main() -> None:
 def _become(command: str) -> NoReturn:
     """The worker is another package with other needs (torch): start it, import nothing of it."""
     os.execv(sys.executable, [sys.executable, "-m", "worker", command])  # noqa: S606
+
+
+def _settings() -> Settings:
+    """The settings of the environment, or one line for each that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = describe_validation(error, root="SAFELORA")
+        _wrong("; ".join(f"{p['field'].replace('.', '__').upper()}: {p['why']}" for p in problems))
+
+
+def _wrong(message: str) -> NoReturn:
+    sys.stderr.write(f"{message}\n")
+    raise typer.Exit(WRONG_ARGUMENTS)
 
 
 def _fail(error: GateError) -> NoReturn:

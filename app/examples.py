@@ -45,6 +45,7 @@ JOB: Final[dict[str, Any]] = {
         "cosine_max": 0.71,
     },
     "findings": [],
+    "findings_total": 0,
     "error": None,
     "progress": None,
     "timings": {"read": 0.1, "align": 0.9, "score": 1.2, "project": 0.2, "total": 2.6},

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from app.access import ALIGNMENTS, JOBS, POLICY_OVERRIDE
 from core.canonical import sha256_hex
+from core.errors import GateError
 
 PREFIX = "slg_"
 
@@ -14,22 +15,30 @@ def known_keys(path: Path) -> list[object]:
     """The entries of `AccessSettings.keys` kept at `path`; none if there is no such file."""
     if not path.exists():
         return []
-    entries: list[object] = json.loads(path.read_bytes())
+    try:
+        entries: list[object] = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise GateError(
+            f"{path} is not JSON: restore it, or remove it to start with a new key",
+            code="keys_unreadable",
+        ) from error
     return entries
 
 
-def add_key(path: Path) -> str:
-    """Make a key with every scope, add its digest to the file at `path`, and return the key."""
+def new_key() -> tuple[str, dict[str, object]]:
+    """A key with every scope, and the entry that stands for it in the settings."""
     key = PREFIX + secrets.token_urlsafe(32)
-    entry = {
+    return key, {
         "id": f"key-{secrets.token_hex(4)}",
         "sha256": sha256_hex(key.encode()),
         "tenant": "default",
         "scopes": [JOBS, ALIGNMENTS, POLICY_OVERRIDE],
     }
-    entries = json.dumps([*known_keys(path), entry], indent=1)
+
+
+def save_keys(path: Path, entries: list[object]) -> None:
+    """Replace the file at `path`, which only its owner can read."""
     whole = path.with_suffix(".new")
     whole.touch(mode=0o600)
-    whole.write_text(entries)
+    whole.write_text(json.dumps(entries, indent=1))
     whole.replace(path)
-    return key

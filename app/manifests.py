@@ -6,7 +6,7 @@ from threading import Lock
 from pydantic import ValidationError
 
 from core.alignments import MANIFEST_FILE, Manifest
-from core.errors import StoreError
+from core.errors import RecordUnreadable
 from core.store import layout
 from core.store.base import ObjectStore
 
@@ -21,7 +21,7 @@ class Manifests:
         self._lock = Lock()
 
     def get(self, alignment_id: str) -> Manifest:
-        """Raises `StoreError` if the store does not hold it in this version's form."""
+        """Raises `StoreError`; `RecordUnreadable` if it is damaged or of another version."""
         with self._lock:
             if alignment_id in self._kept:
                 self._kept.move_to_end(alignment_id)
@@ -37,7 +37,7 @@ class Manifests:
         try:
             return Manifest.model_validate_json(self._store.get(key))
         except ValidationError as error:
-            raise StoreError(
-                f"{key} is no manifest of this version: {error.error_count()} problems",
-                code="record_unreadable",
+            raise RecordUnreadable(
+                f"{key} is no manifest of this version ({error.error_count()} problems): register"
+                " the pair again under another name"
             ) from error

@@ -28,6 +28,7 @@ _HTTP_CODES = {
 }
 _OURS = {
     "store_unavailable": "the object store does not answer as it should: try again",
+    "record_unreadable": "a stored record cannot be read: ask the operator, whose log names it",
     "queue_unavailable": "the queue does not answer: try again",
     "scratch_unavailable": "the gate's disk takes no upload now: try again",
     "source_unavailable": "the source does not answer: try again",

@@ -46,7 +46,10 @@ class ProgressView(View):
 
 
 class JobView(View):
-    """A job. `verdict`, `summary` and `findings` come with the result, `progress` before it."""
+    """A job. `verdict`, `summary` and `findings` come with the result, `progress` before it.
+
+    `findings` are the first of each kind; the report has all `findings_total`.
+    """
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [JOB]})
 
@@ -62,6 +65,7 @@ class JobView(View):
     input: list[JobInput]
     summary: Summary | None
     findings: list[Finding]
+    findings_total: int
     error: JobFailure | None
     progress: ProgressView | None
     timings: dict[str, float]
@@ -127,6 +131,7 @@ def job_view(seen: Snapshot) -> JobView:
         input=[JobInput(name=f.name, size=f.size, sha256=f.sha256) for f in request.files],
         summary=commit.summary if commit else None,
         findings=commit.findings if commit else [],
+        findings_total=commit.findings_total if commit else 0,
         error=result.error if result else None,
         progress=_progress_view(progress),
         timings=result.timings if result else {},

@@ -4,6 +4,7 @@ GateError
 ├── RequestError            the caller can mend it (4xx)
 │   ├── NotFound            404
 │   ├── Forbidden           403
+│   ├── RequestTimeout      408
 │   ├── Conflict            409
 │   ├── TooLarge            413
 │   └── Unprocessable       422
@@ -57,6 +58,11 @@ class NotFound(RequestError):
     status = 404
 
 
+class RequestTimeout(RequestError):
+    code = "request_timeout"
+    status = 408
+
+
 class Conflict(RequestError):
     code = "conflict"
     status = 409
@@ -101,6 +107,13 @@ class StoreError(GateError):
 
     code = "store_unavailable"
     status = 503
+
+
+class RecordUnreadable(StoreError):
+    """A record in the store is damaged, or of another version; trying again does not help."""
+
+    code = "record_unreadable"
+    status = 500
 
 
 class QueueError(GateError):

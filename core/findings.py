@@ -1,5 +1,6 @@
 """The finding codes: what was found in an adapter, why it matters, and what the uploader can do."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,6 +65,16 @@ def _shown(text: str) -> str:
 def refusals(findings: list[Finding]) -> list[Finding]:
     """Those that stop the adapter."""
     return [f for f in findings if f.severity == "refuse"]
+
+
+def first_of_each(findings: list[Finding], limit: int) -> list[Finding]:
+    """At most `limit`: refusals before notes, and every code once before any code twice."""
+    seen: Counter[str] = Counter()
+    ranked = []
+    for index, found in enumerate(findings):
+        ranked.append((found.severity != "refuse", seen[found.code], index))
+        seen[found.code] += 1
+    return [findings[index] for *_, index in sorted(ranked)[:limit]]
 
 
 _OVERWRITES = (
@@ -170,7 +181,7 @@ RULES: dict[str, Rule] = {
     ),
     "rank_invalid": _refuse("A rank is a whole number above 0.", "Send the config PEFT wrote."),
     "alpha_invalid": _refuse(
-        "An alpha that is not a finite number above 0 makes no update that can be judged.",
+        "An alpha that is no number from 1e-5 to 1e5 makes no update that can be judged.",
         "Send the config PEFT wrote.",
     ),
     "rank_mismatch": _refuse(

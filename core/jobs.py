@@ -91,7 +91,11 @@ class JobRequest(Frozen):
 
 
 class Commit(Frozen):
-    """The winner of a recipe: put once, conditionally. `output` is the folder of its files."""
+    """The winner of a recipe: put once, conditionally. `output` is the folder of its files.
+
+    `findings` holds the first few of each kind, `findings_total` how many there are; the report
+    in the output has them all.
+    """
 
     recipe: str
     state: Literal[JobState.SUCCEEDED, JobState.REJECTED]
@@ -100,6 +104,7 @@ class Commit(Frozen):
     files: list[FileFacts]
     summary: Summary
     findings: list[Finding] = []
+    findings_total: int = 0
 
     def as_bytes(self) -> bytes:
         dumped: Json = self.model_dump(mode="json")

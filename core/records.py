@@ -1,16 +1,19 @@
 """Jobs, results and alignment names as the object store holds them: the truth of the service."""
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from core.alignments import AlignmentRecord
-from core.errors import StoreError
+from core.errors import RecordUnreadable, StoreError
 from core.jobs import Commit, JobRequest, JobResult
 from core.store import layout
 from core.store.base import ObjectExists, ObjectMissing, ObjectStore
+
+_log = logging.getLogger(__name__)
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -87,8 +90,13 @@ class Records:
             yield key.removeprefix(prefix).removesuffix(".json")
 
     def alignments(self) -> Iterator[AlignmentRecord]:
+        """Those that can be read; the log names the others."""
         for name in self.alignment_names():
-            record = self.alignment(name)
+            try:
+                record = self.alignment(name)
+            except RecordUnreadable as error:
+                _log.error("left out of the list: %s", error)
+                continue
             if record is not None:
                 yield record
 
@@ -102,7 +110,7 @@ class Records:
         except ObjectMissing:
             return None
         except ValidationError as error:
-            raise StoreError(
-                f"{key} is not a {model.__name__} of this version: {error.error_count()} problems",
-                code="record_unreadable",
+            raise RecordUnreadable(
+                f"{key} is not a {model.__name__} of this version ({error.error_count()} problems):"
+                " restore it or remove it"
             ) from error

@@ -3,14 +3,18 @@
 Every field can be set as an environment variable: SAFELORA_STORE__PATH, SAFELORA_REDIS__URL, …
 """
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.jobs import TENANT_PATTERN
 from core.store.settings import S3Access, StoreSettings
+
+PREFIX = "SAFELORA_"
+NOT_SETTINGS = {"SAFELORA_KEY"}  # a caller's key, in a shell that may also start the service
 
 
 class Section(BaseModel):
@@ -84,7 +88,7 @@ class WorkerSettings(Section):
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
-        env_prefix="SAFELORA_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
         frozen=True,
         extra="forbid",
@@ -100,3 +104,17 @@ class Settings(BaseSettings):
     access: AccessSettings = AccessSettings()
     worker: WorkerSettings = WorkerSettings()
     scratch: Path = Path("var/scratch")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_strangers(cls, data: Any) -> Any:
+        """A mistyped variable must not leave the default in force unnoticed."""
+        known = {f"{PREFIX}{name.upper()}" for name in cls.model_fields} | NOT_SETTINGS
+        strangers = sorted(
+            name
+            for name in os.environ
+            if name.startswith(PREFIX) and name.partition("__")[0] not in known
+        )
+        if strangers:
+            raise ValueError(f"{', '.join(strangers)}: no such setting")
+        return data

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
 from rq.executions import Execution
@@ -156,5 +157,9 @@ def run_process(settings: Settings) -> int:
     interrupts = Interrupts()
     tasks = Tasks(workshop, jobs, interrupts)
     worker = GateWorker(jobs, tasks.by_name, interrupts, connection=connection)
-    worker.work(logging_level="WARNING")
+    try:
+        worker.work(logging_level="WARNING")
+    except RedisConnectionError as error:
+        _log.error("Redis went away: %s. Start the worker again once it is back.", error)
+        return 1
     return 0

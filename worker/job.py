@@ -8,7 +8,7 @@ from core.archives import unpack
 from core.archives.pack import Packed, zip_chunks
 from core.canonical import digest
 from core.errors import AdapterRejected, EngineError, Unprocessable
-from core.findings import finding
+from core.findings import finding, first_of_each
 from core.jobs import Commit, InputFile, JobRequest, JobState, recipe_digest
 from core.render.html import render_html
 from core.report import FileFacts, Report
@@ -21,6 +21,8 @@ from worker.pipeline import BaseNames, sanitize
 from worker.reporting import rejection_report
 from worker.tracking import Tracker
 from worker.workshop import Workshop
+
+SHOWN_FINDINGS = 25  # with the job itself; a hostile adapter can have thousands
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,8 @@ def _publish(
         output=output_digest,
         files=files,
         summary=report.summary,
-        findings=report.findings,
+        findings=first_of_each(report.findings, SHOWN_FINDINGS),
+        findings_total=len(report.findings),
     )
     return workshop.records.commit(request.tenant, commit)
 

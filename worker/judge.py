@@ -25,6 +25,8 @@ from worker.projection.update import (
     survives_sixteen_bits,
 )
 
+SMALLEST = 1e-30  # ‖B·A‖_F below which float32 factors cannot carry what is left of it
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -116,8 +118,8 @@ def _well_conditioned(
     factor = conditioning(update, product_norm(update))
     refactored = compress(update, update.rank)
     norm = product_norm(refactored)
-    if HOPELESS_ABOVE < factor < math.inf:
-        detail = f"‖B‖·‖A‖ is {factor:.1e} times ‖B·A‖"
+    if HOPELESS_ABOVE < factor < math.inf or 0.0 < norm < SMALLEST:
+        detail = f"‖B‖·‖A‖ is {factor:.1e} times ‖B·A‖, which is {norm:.1e}"
         return update, norm, True, [finding("ill_conditioned", "module", module.path, detail)]
     return refactored, norm, True, [finding("refactored", "module", module.path)]
 

@@ -1,5 +1,6 @@
 """Jobs: post an adapter, see how it fares."""
 
+import logging
 import time
 from pathlib import Path
 from typing import Annotated
@@ -19,9 +20,10 @@ from app.openapi import ACCEPTED, JOB_BODY
 from app.scratch import scratch_folder
 from app.services import Served, Services
 from app.views import JobList, JobView, Snapshot, find_job, job_view, snapshot
-from core.errors import UnsupportedMediaType
+from core.errors import RecordUnreadable, UnsupportedMediaType
 from core.jobs import JOB_ID_PATTERN, JobRequest, JobState
 
+_log = logging.getLogger(__name__)
 _MAX_JSON = 256 * 2**10
 _SCANNED = 200  # jobs looked at for one page, whatever fits
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
@@ -129,7 +131,11 @@ def _seen(
     services: Services, caller: Caller, job_id: str, alignment: str | None
 ) -> Snapshot | None:
     """The job as it is, if it was posted for this alignment; any will do if None."""
-    job = services.records.request(caller.tenant, job_id)
-    if job is None or alignment not in (None, job.alignment.name):
+    try:
+        job = services.records.request(caller.tenant, job_id)
+        if job is None or alignment not in (None, job.alignment.name):
+            return None
+        return snapshot(services, job)
+    except RecordUnreadable as error:
+        _log.error("left out of the list: %s", error)
         return None
-    return snapshot(services, job)

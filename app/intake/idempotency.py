@@ -5,7 +5,7 @@ import re
 from pydantic import ValidationError
 
 from core.canonical import pretty_json
-from core.errors import StoreError, Unprocessable
+from core.errors import RecordUnreadable, Unprocessable
 from core.model import Frozen
 from core.store import layout
 from core.store.base import ObjectExists, ObjectMissing, ObjectStore
@@ -42,7 +42,9 @@ class Idempotency:
         except ObjectMissing:
             return None
         except ValidationError as error:
-            raise StoreError(f"{self._place} is unreadable", code="record_unreadable") from error
+            raise RecordUnreadable(
+                f"{self._place} is no claim of this version: remove it"
+            ) from error
         if claim.digest != self._digest:
             raise Unprocessable(
                 "this Idempotency-Key was used for another request: send a new key",

@@ -134,8 +134,8 @@ def _manifest(storage_loss: float) -> Manifest:
         storage_loss=storage_loss,
         sha256="0" * 64,
         conv1d=False,
-        shard="v.safetensors",
-        spectrum_shard="s.safetensors",
+        shard=f"{0:064x}.safetensors",
+        spectrum_shard=f"{1:064x}.safetensors",
     )
     return Manifest(id=uuid4().hex, model_type="llama", rank=2, modules=[entry], left_out={})
 

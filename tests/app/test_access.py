@@ -67,9 +67,11 @@ def test_foreign_names_are_refused_without_keys(
 
 
 def test_own_origin_is_served_without_keys(gate: Gate) -> None:
-    """The gate's own page sends its Origin too."""
-    response = gate.client.get("/v1/jobs", headers={"Origin": "http://127.0.0.1:8000"})
-    assert response.status_code == 200
+    """The gate's own page sends its Origin too; a page of another port here is not its own."""
+    host = {"Host": "127.0.0.1:8000"}
+    own = gate.client.get("/v1/jobs", headers=host | {"Origin": "http://127.0.0.1:8000"})
+    other = gate.client.get("/v1/jobs", headers=host | {"Origin": "http://127.0.0.1:3000"})
+    assert (own.status_code, other.status_code) == (200, 403)
 
 
 @pytest.mark.parametrize("client", ["10.0.0.7", "8.8.8.8", "::ffff:10.0.0.7", "testclient"])

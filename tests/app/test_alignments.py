@@ -9,6 +9,7 @@ from core.alignments import BuildFailure
 from core.jobs import Progress, now
 from core.queue import build_id
 from core.settings import AlignmentSettings, RedisSettings
+from core.store import layout
 from tests.app.conftest import OpenGate
 from tests.app.gate import Gate, code_of
 
@@ -205,6 +206,21 @@ def test_unknown_alignment_is_a_404(gate: Gate, name: str) -> None:
 
 
 def test_registration_needs_json(gate: Gate) -> None:
-    """Strictly: no key twice."""
-    response = gate.client.post("/v1/alignments", content=b'{"name": "a", "name": "b"}')
-    assert (response.status_code, code_of(response)) == (400, "json_invalid")
+    """Strictly: no key twice, and named as JSON, which no page elsewhere can send unasked."""
+    body = b'{"name": "a", "name": "b"}'
+    kinds = {
+        "application/json": (400, "json_invalid"),
+        "text/plain": (415, "unsupported_media_type"),
+    }
+    for kind, expected in kinds.items():
+        headers = {"Content-Type": kind}
+        response = gate.client.post("/v1/alignments", content=body, headers=headers)
+        assert (response.status_code, code_of(response)) == expected
+
+
+def test_a_broken_record_is_left_out_of_the_list(gate: Gate) -> None:
+    """One alignment that nobody can read hides no other."""
+    gate.register()
+    gate.services.store.put(layout.alignment_name("zz"), b"garbage")
+    names = [a["name"] for a in gate.client.get("/v1/alignments").json()["alignments"]]
+    assert names == ["base"]

@@ -93,4 +93,4 @@ def test_unreadable_claim_is_our_fault(gate: Gate) -> None:
     gate.register()
     gate.services.store.put(layout.idempotency("default", KEY), pretty_json({"odd": 1}))
     response = gate.post(idempotency_key=KEY)
-    assert (response.status_code, code_of(response)) == (503, "record_unreadable")
+    assert (response.status_code, code_of(response)) == (500, "record_unreadable")

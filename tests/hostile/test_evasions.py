@@ -349,3 +349,33 @@ def test_another_spelling_of_a_module_escapes_no_family_cut(tmp_path: Path) -> N
     report = run(upload, GOLDEN / "base", GOLDEN / "aligned", tmp_path / "out", policy)
     projected = {row.name for row in report.modules if row.projected}
     assert projected == {f"layers.{n}.self_attn.q_proj" for n in range(11)}
+
+
+def test_an_update_too_small_for_float32_is_refused(tmp_path: Path) -> None:
+    """Subnormal factors make no update that can be judged or written: that is a finding."""
+    original = load_file(GOLDEN / "adapter" / "adapter_model.safetensors")
+    tiny = {key: tensor * 1e-40 for key, tensor in original.items()}
+    upload = save_adapter(tmp_path / "upload", tiny, r=4, lora_alpha=8)
+    with pytest.raises(AdapterRejected) as caught:
+        run(upload, GOLDEN / "base", GOLDEN / "aligned", tmp_path / "out")
+    assert {f.code for f in caught.value.findings} == {"ill_conditioned"}
+
+
+def test_a_projection_too_small_for_float32_is_still_written(tmp_path: Path) -> None:
+    """Where V is minute the factors share the product between them, and it is the right one."""
+    weights = {"model.layers.0.self_attn.q_proj.weight": torch.eye(8)}
+    moved = {k: w + torch.eye(8) * 2.0**-20 for k, w in weights.items()}
+    save_checkpoint(tmp_path / "base", weights)
+    save_checkpoint(tmp_path / "aligned", moved)
+    tensors = lora({"model.layers.0.self_attn.q_proj": (8, 8)})
+    small = {key: tensor * 1e-13 for key, tensor in tensors.items()}
+    upload = save_adapter(tmp_path / "upload", small)
+    policy = Policy.model_validate({"selection": {"mode": "all"}})
+    run(upload, tmp_path / "base", tmp_path / "aligned", tmp_path / "out", policy)
+    written = load_file(tmp_path / "out" / "adapter_model.safetensors")
+    name = "base_model.model.model.layers.0.self_attn.q_proj.lora_{}.weight"
+    ours = written[name.format("B")].double() @ written[name.format("A")].double()
+    v = torch.eye(8).double() * 2.0**-20
+    update = small[name.format("B")].double() @ small[name.format("A")].double()
+    expected = v @ v.T / v.norm() @ update
+    assert float((ours - expected).norm()) <= 0.01 * float(expected.norm())

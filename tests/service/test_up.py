@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -102,3 +103,17 @@ def test_up_says_which_part_ended(tmp_path: Path) -> None:
     log = next(tmp_path.glob("up-*.log")).read_text()
     assert "worker ended" in log
     assert children(data) == []
+
+
+def test_a_first_key_is_not_lost_to_a_failed_start(tmp_path: Path) -> None:
+    """Where the port is taken nothing is kept, and the next start prints the first key."""
+    data = tmp_path / "data"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "app.cli", "up", "--data", str(data), "--port", port]
+        failed = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert failed.returncode == 1
+    assert "api ended" in failed.stderr
+    assert not (data / "keys.json").exists()
+    with up(data) as (_, said):
+        assert re.search(r"key: +slg_", said)

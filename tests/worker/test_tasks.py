@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
+from safetensors.torch import save
 
 from core.alignments import MANIFEST_FILE, Manifest
 from core.errors import StoreError
@@ -72,6 +74,22 @@ def test_a_rejected_adapter_publishes_its_findings_and_no_tensor(service: Servic
     assert result.commit is not None
     assert [f.code for f in result.commit.findings] == ["dora"]
     assert {f.name for f in result.commit.files} == {"report.json", "report.html"}
+
+
+def test_a_job_shows_a_few_findings_and_its_report_all(service: Service) -> None:
+    """Thousands of findings do not travel with every answer: the first of each kind do."""
+    files = golden_files()
+    tensors = {f"stranger.{n}.weight": torch.zeros(1) for n in range(200)}
+    tensors["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"] = torch.zeros(4, 32)
+    files["adapter_model.safetensors"] = save(tensors)
+    result = service.run(service.register(), files)
+    commit = result.commit
+    assert commit is not None
+    assert commit.findings_total == 201
+    assert len(commit.findings) == 25
+    assert {f.code for f in commit.findings} == {"base_overwrite", "unpaired_tensor"}
+    key = layout.output(TENANT, commit.recipe, commit.output, "report.json")
+    assert len(json.loads(service.store.get(key))["findings"]) == 201
 
 
 def test_a_scoring_policy_publishes_a_report_only(service: Service) -> None:

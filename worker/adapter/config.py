@@ -216,7 +216,7 @@ def _is_rank(value: Any) -> bool:
 
 
 def _is_alpha(value: Any) -> bool:
-    return type(value) in (int, float) and 0 < value <= ALPHA_LIMIT
+    return type(value) in (int, float) and 1 / ALPHA_LIMIT <= value <= ALPHA_LIMIT
 
 
 def _shown(value: Any) -> str:

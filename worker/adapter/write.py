@@ -13,7 +13,7 @@ from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
 from worker.adapter.keys import canonical_key
 from worker.adapter.model import Adapter, LoraModule, common_rank_and_alpha
 from worker.alignment.source import AlignmentSource
-from worker.projection.update import Update, difference_norm
+from worker.projection.update import Update, compress, difference_norm
 
 CAST_LOSS_LIMIT = 0.01  # of the product's norm, above which float32 is written
 
@@ -43,6 +43,8 @@ def cast_for_output(module: LoraModule, update: Update, norm: float) -> Written:
     loss = difference_norm(Update(b, a), wanted)
     if loss <= CAST_LOSS_LIMIT * norm and bool(torch.isfinite(b).all() & torch.isfinite(a).all()):
         return Written(module, a, b, wanted, widened=False)
+    if difference_norm(Update(wanted.b.float(), wanted.a.float()), wanted) > CAST_LOSS_LIMIT * norm:
+        wanted = compress(wanted, wanted.rank)  # too small for float32 unless the factors share it
     wide_b, wide_a = wanted.b.float(), wanted.a.float()
     widened = (a.dtype, b.dtype) != (wide_a.dtype, wide_b.dtype)
     return Written(module, wide_a, wide_b, wanted, widened=widened)

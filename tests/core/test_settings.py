@@ -1,0 +1,28 @@
+"""Settings from the environment."""
+
+import pytest
+from pydantic import ValidationError
+
+from core.settings import Settings
+
+
+def test_a_mistyped_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SAFELORA_STROE__PATH leaves no default in force unnoticed; a caller's key is no setting."""
+    monkeypatch.setenv("SAFELORA_KEY", "slg_x")
+    Settings()
+    monkeypatch.setenv("SAFELORA_STROE__PATH", "elsewhere")
+    with pytest.raises(ValidationError, match="SAFELORA_STROE__PATH"):
+        Settings()
+
+
+def test_a_wrong_setting_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says which field is wrong, and not what the fields beside it hold."""
+    monkeypatch.setenv("SAFELORA_STORE__KIND", "s3")
+    monkeypatch.setenv("SAFELORA_STORE__S3__BUCKET", "b")
+    monkeypatch.setenv("SAFELORA_STORE__S3__ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("SAFELORA_STORE__S3__SECRET_ACCESS_KEY", "hush-hush")
+    monkeypatch.setenv("SAFELORA_STORE__S3__CHECKSUM", "never")
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert "checksum" in str(caught.value)
+    assert "hush-hush" not in str(caught.value)
