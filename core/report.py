@@ -18,7 +18,7 @@ Verdict = Literal["unchanged", "projected", "scored", "rejected"]
 
 
 class ModuleRow(Frozen):
-    """One adapted module. Symbols as in docs/method.md; W is the aligned weight, V = W - base.
+    """One adapted module. Symbols as in docs/method.md; W is the aligned weight, V = W - W_base.
 
     cosine        <C·B·A, B·A> / (‖C·B·A‖·‖B·A‖); null for a zero update
     baseline      the cosine a random update of this shape would have
