@@ -38,6 +38,18 @@ def test_package_keeps_to_its_side(package: str) -> None:
     assert reached == set()
 
 
+def test_courier_never_loads_torch() -> None:
+    """It runs beside every worker, and in far less memory."""
+    code = (
+        "import sys, worker.__main__, worker.courier;"
+        "assert not {'torch', 'numpy', 'safetensors'} & set(sys.modules), sys.modules.keys()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_api_process_never_loads_torch() -> None:
     """Nor boto3, which a local store need not pay for, nor anything of the worker's."""
     code = (

@@ -66,9 +66,12 @@ def _in_dtype(v: Tensor, b: Tensor, a: Tensor, norm: float) -> ThinProducts:
 
 
 def _blocks(v: Tensor, dtype: torch.dtype) -> Iterator[tuple[int, Tensor]]:
-    """(first row, rows) of V in `dtype`; whole where nothing is converted: BLAS blocks better."""
-    if v.dtype == dtype:
-        yield 0, v
+    """(first row, rows) of V in `dtype`; whole where nothing is converted, and on a GPU.
+
+    BLAS blocks better than this, and a GPU has no use for blocks of a processor's cache.
+    """
+    if v.dtype == dtype or v.is_cuda:
+        yield 0, v.to(dtype)
         return
     rows = max(1, BLOCK_BYTES // (v.shape[1] * dtype.itemsize))
     for start in range(0, v.shape[0], rows):
