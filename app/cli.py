@@ -1,5 +1,6 @@
 """`safelora-gate`: the service from a terminal."""
 
+import logging
 import os
 import signal
 import sys
@@ -81,6 +82,7 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
             f"no keys are configured, so {host} is not listened on: set SAFELORA_ACCESS__KEYS,"
             " or listen on 127.0.0.1"
         )
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     uvicorn.run(create_app(settings), host=host, port=port, server_header=False)
 
 

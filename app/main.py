@@ -1,4 +1,4 @@
-"""The application: `uvicorn --factory app.main:factory`."""
+"""The application."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -43,8 +43,3 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(api.router)
     describe(app, Policy, JobOrder, AlignmentOrder, Problem)
     return app
-
-
-def factory() -> FastAPI:
-    """With the settings of the environment (SAFELORA_…)."""
-    return create_app(Settings())

@@ -67,6 +67,7 @@ def accept(
         services.records.accept(request)
     except ObjectExists:  # the same request, sent twice at once under one key
         return services.records.request(caller.tenant, job_id) or request
+    _log.info("job %s of tenant %s accepted from key %s", job_id, caller.tenant, caller.key_id)
     _start(services, request, commit)
     return request
 
