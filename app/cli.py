@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
 from app import first_key, stack
 from app.access import is_loopback
 from core.errors import GateError
-from core.policy import describe_validation
 from core.render.terminal import print_report
 from core.report import ENGINE_VERSION, Report
-from core.settings import Settings
+from core.settings import SettingsInvalid, load_settings
 
 FAILED, WRONG_ARGUMENTS = 1, 2
 
@@ -76,7 +74,10 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
 
     from app.main import create_app
 
-    settings = _settings()
+    try:
+        settings = load_settings()
+    except SettingsInvalid as error:
+        _wrong(error.message)
     if not settings.access.keys and not is_loopback(host):
         _wrong(
             f"no keys are configured, so {host} is not listened on: set SAFELORA_ACCESS__KEYS,"
@@ -122,15 +123,6 @@ def main() -> None:
 def _become(command: str) -> NoReturn:
     """The worker is another package with other needs (torch): start it, import nothing of it."""
     os.execv(sys.executable, [sys.executable, "-m", "worker", command])  # noqa: S606
-
-
-def _settings() -> Settings:
-    """The settings of the environment, or one line for each that is wrong."""
-    try:
-        return Settings()
-    except ValidationError as error:
-        problems = describe_validation(error, root="SAFELORA")
-        _wrong("; ".join(f"{p['field'].replace('.', '__').upper()}: {p['why']}" for p in problems))
 
 
 def _wrong(message: str) -> NoReturn:

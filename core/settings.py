@@ -7,14 +7,21 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.errors import GateError
 from core.jobs import TENANT_PATTERN
 from core.store.settings import S3Access, StoreSettings
 
 PREFIX = "SAFELORA_"
 NOT_SETTINGS = {"SAFELORA_KEY"}  # a caller's key, in a shell that may also start the service
+
+
+class SettingsInvalid(GateError):
+    """The environment does not describe a service; the message names each variable at fault."""
+
+    code = "settings_invalid"
 
 
 class Section(BaseModel):
@@ -118,3 +125,17 @@ class Settings(BaseSettings):
         if strangers:
             raise ValueError(f"{', '.join(strangers)}: no such setting")
         return data
+
+
+def load_settings() -> Settings:
+    """The settings of the environment. Raises `SettingsInvalid`, without showing any value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        lines = []
+        for problem in problems:
+            path = "__".join(str(part) for part in problem["loc"]).upper()
+            why = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{PREFIX}{path}: {why}" if path else why)
+        raise SettingsInvalid("; ".join(lines)) from error

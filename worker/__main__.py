@@ -6,7 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.settings import Settings
+from core.settings import SettingsInvalid, load_settings
+
+WRONG_SETTINGS = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,13 +19,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return run(parsed)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        settings = load_settings()
+    except SettingsInvalid as error:
+        sys.stderr.write(f"{error.message}\n")
+        return WRONG_SETTINGS
     if parsed.command == "courier":
         from worker.courier import run_process as run_courier
 
-        return run_courier(Settings())
+        return run_courier(settings)
     from worker.gpu import run_process as run_worker
 
-    return run_worker(Settings())
+    return run_worker(settings)
 
 
 def _parser() -> argparse.ArgumentParser:

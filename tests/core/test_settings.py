@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from core.settings import Settings
+from core.settings import Settings, SettingsInvalid, load_settings
 
 
 def test_a_mistyped_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,3 +26,10 @@ def test_a_wrong_setting_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> Non
         Settings()
     assert "checksum" in str(caught.value)
     assert "hush-hush" not in str(caught.value)
+
+
+def test_what_is_wrong_is_named_as_it_is_spelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message has the variable's own name, for who has to mend it in a hurry."""
+    monkeypatch.setenv("SAFELORA_LIMITS__UPLOAD", "plenty")
+    with pytest.raises(SettingsInvalid, match=r"^SAFELORA_LIMITS__UPLOAD: .*integer"):
+        load_settings()

@@ -105,7 +105,7 @@ def tensor_digest(tensor: Tensor) -> str:
 
 
 def _stored(difference: Difference, rule: DtypeRule, norm: float) -> tuple[Dtype, Tensor, float]:
-    """The dtype that loses least of those allowed, V in it, and the loss.
+    """The first 16-bit dtype that loses little enough, else float32; V in it, and the loss.
 
     A difference of two 16-bit weights is exact in their own dtype where they lie within a factor of
     two (Sterbenz), so that one is tried first.

@@ -114,7 +114,7 @@ class ModuleLoader:
 
     def load(self, entry: ModuleEntry) -> LoadedModule:
         """Raises `AlignmentError` for a damaged copy that cannot be fetched again."""
-        key = f"{entry.sha256}:{entry.name}:{self.manifest.rank}:{self.device}"
+        key = f"{self.manifest.id}:{entry.name}:{entry.shard}:{entry.spectrum_shard}:{self.device}"
         module = self.ram.get(key)
         if module is None:
             v = self._tensors(entry.shard)["v"]
