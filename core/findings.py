@@ -177,7 +177,7 @@ RULES: dict[str, Rule] = {
     "pattern_not_literal": _refuse(
         "Pattern keys are regular expressions that readers run over module names;"
         " only a literal dotted name has one meaning.",
-        "Write the pattern as dotted module names of letters, digits and _.",
+        "Write the pattern as dotted module names of letters, digits, _ and -.",
     ),
     "rank_invalid": _refuse("A rank is a whole number above 0.", "Send the config PEFT wrote."),
     "alpha_invalid": _refuse(
