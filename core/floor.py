@@ -1,6 +1,19 @@
 """Is a policy at least as strong as the alignment's floor? The uploader must not go below."""
 
-from core.policy import All, Caps, Lowest, Policy, Relative, Selection, Threshold
+from core.findings import STRIPPABLE
+from core.policy import (
+    All,
+    Caps,
+    Extras,
+    Lowest,
+    Policy,
+    Relative,
+    Selection,
+    Suspicion,
+    Threshold,
+)
+
+_STRICTNESS: tuple[Suspicion, ...] = ("report", "project", "refuse")
 
 
 def below_floor(policy: Policy, floor: Policy) -> list[str]:
@@ -19,12 +32,23 @@ def below_floor(policy: Policy, floor: Policy) -> list[str]:
         weaker.append("selection")
     if policy.reference != floor.reference:
         weaker.append("reference")
+    if not _extras_hold(policy.extras, floor.extras):
+        weaker.append("extras")
+    if _STRICTNESS.index(policy.suspicious) < _STRICTNESS.index(floor.suspicious):
+        weaker.append("suspicious")
     return weaker
 
 
 def _caps(caps: Caps, floor: Caps) -> list[str]:
-    names = ("rank", "tensors", "bytes", "update_ratio")
+    names = ("rank", "tensors", "elements", "bytes", "update_ratio")
     return [f"caps.{name}" for name in names if getattr(caps, name) > getattr(floor, name)]
+
+
+def _extras_hold(extras: Extras, floor: Extras) -> bool:
+    """Nothing is stripped that the floor refuses."""
+    return all(
+        extras.handling(code) == "refuse" or floor.handling(code) == "strip" for code in STRIPPABLE
+    )
 
 
 def _method_holds(policy: Policy, floor: Policy) -> bool:

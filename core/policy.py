@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from core.canonical import Json, parse_json_strictly
 from core.errors import Unprocessable
+from core.findings import RULES, STRIPPABLE
 from core.model import Frozen
 
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -59,27 +60,54 @@ class ScoreOnly(Frozen):
 Selection = Annotated[Threshold | Relative | Lowest | All | ScoreOnly, Field(discriminator="mode")]
 
 
-class Extras(Frozen):
-    """What to do with tensors and fields that are no LoRA pair, by default and by finding code."""
+Handling = Literal["refuse", "strip"]
 
-    default: Literal["refuse"] = "refuse"
-    codes: dict[str, Literal["refuse"]] = {}
+
+class Extras(Frozen):
+    """What to do with tensors, fields and files that are no LoRA pair, by finding code.
+
+    `strip` leaves them out and says so; what cannot be left out is refused whatever this says.
+    """
+
+    default: Handling = "refuse"
+    codes: dict[str, Handling] = {}
+
+    @field_validator("codes")
+    @classmethod
+    def _known(cls, codes: dict[str, Handling]) -> dict[str, Handling]:
+        for code, handling in codes.items():
+            if code not in RULES or RULES[code].severity != "refuse":
+                raise ValueError(f"no finding that refuses has the code {code!r:.60}")
+            if handling == "strip" and code not in STRIPPABLE:
+                raise ValueError(
+                    f"{code} cannot be stripped; these can: {', '.join(sorted(STRIPPABLE))}"
+                )
+        return codes
+
+    def handling(self, code: str) -> Handling:
+        return self.codes.get(code, self.default) if code in STRIPPABLE else "refuse"
 
 
 class Caps(Frozen):
-    """Upper bounds; what exceeds one is refused. `bytes` counts the adapter's tensors."""
+    """Upper bounds; what exceeds one is refused. `elements` and `bytes` count all tensors."""
 
     rank: Annotated[int, Field(ge=1)] = 512
     tensors: Annotated[int, Field(ge=1)] = 20_000
+    elements: Annotated[int, Field(ge=1)] = 2**32
     bytes: Annotated[int, Field(ge=1)] = 8 * 2**30
     update_ratio: Annotated[float, Field(gt=0.0)] = 1.0
+
+
+Suspicion = Literal["report", "project", "refuse"]
 
 
 class Policy(Frozen):
     """All fields optional; the defaults are Safe LoRA as published (arXiv 2405.16833, section 3).
 
     `rank` or `energy_share` go with the methods `subspace` and `complement`, `side` with
-    `complement`. `strength` λ blends: `(1-λ)·update + λ·projected`.
+    `complement`. `strength` λ blends: `(1-λ)·update + λ·projected`. `suspicious`: what a sign of an
+    attack on the method leads to (docs/suspicious.md); `project` chooses the module whatever its
+    cosine.
     """
 
     method: MethodName = "safe_lora"
@@ -90,7 +118,7 @@ class Policy(Frozen):
     selection: Selection = Threshold()
     reference: bool = False
     extras: Extras = Extras()
-    suspicious: Literal["report"] = "report"
+    suspicious: Suspicion = "report"
     caps: Caps = Caps()
 
     @model_validator(mode="before")

@@ -25,6 +25,8 @@ class ModuleRow(Frozen):
     signed        <s·B·A, V> / (‖s·B·A‖·‖V‖)
     undo          signed, relative to the best an update of this rank could do; -1 undoes V
     energy        share of ‖B·A‖² in V's top left singular directions
+    purity        1 where the update writes along a single singular direction of V
+    confined      1 where it writes within V's top directions only
     retained      ‖update after‖ / ‖update before‖ under the method, chosen or not
     update_ratio  s·‖B·A‖_F / ‖W‖_F; null where W = 0
     refactored    the factors cancelled, or would not bear 16 bits, and were factored anew
@@ -43,6 +45,8 @@ class ModuleRow(Frozen):
     signed: float | None
     undo: float | None
     energy: float | None
+    purity: float | None
+    confined: float | None
     retained: float | None
     update_ratio: float | None
     projected: bool
@@ -53,12 +57,15 @@ class ModuleRow(Frozen):
 
 
 class Summary(Frozen):
-    """The rows in a few numbers. `retained`: norm of the whole update after over before."""
+    """The rows in a few numbers. `retained`: norm of the whole update after over before;
+    `stripped` and `suspicious` count findings."""
 
     modules: int = 0
     projected: int = 0
     borderline: int = 0
     zero_updates: int = 0
+    stripped: int = 0
+    suspicious: int = 0
     retained: float | None = None
     cosine_min: float | None = None
     cosine_median: float | None = None

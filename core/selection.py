@@ -1,7 +1,7 @@
 """Scores → chosen modules. Plain floats, and the only copy of the rule."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +10,15 @@ from core.policy import All, Lowest, Relative, ScoreOnly, Selection, Threshold
 
 BORDERLINE = 0.005  # what a float32 cosine can be off by at 11008 × 4096
 
-Reason = Literal["zero_update", "below_cut", "above_cut", "no_overlap", "all_modules", "score_only"]
+Reason = Literal[
+    "zero_update",
+    "below_cut",
+    "above_cut",
+    "no_overlap",
+    "suspicious",
+    "all_modules",
+    "score_only",
+]
 
 
 @dataclass(frozen=True)
@@ -32,9 +40,13 @@ class Choice:
 
 
 def select(
-    scores: Sequence[Score], selection: Selection, *, reference: bool = False
+    scores: Sequence[Score],
+    selection: Selection,
+    *,
+    reference: bool = False,
+    suspects: Collection[str] = (),
 ) -> dict[str, Choice]:
-    """Which modules to project.
+    """Which modules to project: those that the selection chooses, and the `suspects` by name.
 
     A zero update is never chosen; a cosine of exactly 0 (the projection leaves nothing of the
     update) always is. `reference` decides as the authors' code does: cosines rounded to 5 decimals,
@@ -47,7 +59,13 @@ def select(
         ]
     cuts = _cuts(scores, selection)
     lowest = _lowest_names(scores, selection) if not reference else None
-    return {s.name: _choose(s, cuts[s.name], selection, lowest, reference) for s in scores}
+    choices = {s.name: _choose(s, cuts[s.name], selection, lowest, reference) for s in scores}
+    return {name: _suspected(c) if name in suspects else c for name, c in choices.items()}
+
+
+def _suspected(choice: Choice) -> Choice:
+    """Only what a cut let pass: a policy that only scores projects nothing."""
+    return Choice(True, choice.borderline, "suspicious") if choice.reason == "above_cut" else choice
 
 
 def _choose(

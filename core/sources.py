@@ -14,7 +14,7 @@ from core.jobs import InputFile
 from core.settings import Settings
 from core.store.base import ObjectChanged, ObjectInfo, ObjectMissing
 from core.store.checks import is_segment
-from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
+from core.store.layout import ADAPTER_CONFIG, INPUT_FILES
 from core.store.settings import S3Access, S3Settings
 
 if TYPE_CHECKING:
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 ARCHIVE_NAME = "archive"
 """The name of an `InputFile` that is one archive, to be opened with `core.archives`."""
 
-_KEPT = frozenset({ADAPTER_MODEL, ADAPTER_CONFIG})
 _URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)")
-_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ class S3Sources:
             infos = [info for key in keys if (info := store.info(key)) is not None]
         if not infos:
             raise _not_found(uri)
-        kept = [info for info in infos if not uri.is_folder or _name(info) in _KEPT]
+        kept = [info for info in infos if not uri.is_folder or _name(info) in INPUT_FILES]
         self._check_sizes(kept)
         files = [_input_file(uri, info) for info in kept]
         return Pinned(files, [_name(info) for info in infos if info not in kept])

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -11,6 +12,11 @@ import pytest
 
 from core.archives import unpack
 from core.errors import Unprocessable
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import CompressionParameter, ZstdCompressor, ZstdDict, finalize_dict
+else:
+    from backports.zstd import CompressionParameter, ZstdCompressor, ZstdDict, finalize_dict
 
 MODEL, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 WEIGHTS = bytes(range(256)) * 20
@@ -43,6 +49,34 @@ def pack_tar_gz(files: dict[str, bytes]) -> bytes:
     return gzip.compress(pack_tar(files))
 
 
+def pack_tar_zst(files: dict[str, bytes]) -> bytes:
+    return zstd_frame(pack_tar(files))
+
+
+def zstd_frame(
+    data: bytes,
+    level: int = 3,
+    *,
+    window_log: int | None = None,
+    dictionary: ZstdDict | None = None,
+) -> bytes:
+    """One frame as `zstd` writes it of a pipe: its size unknown, a checksum at its end."""
+    options: dict[int, int] = {
+        CompressionParameter.compression_level: level,
+        CompressionParameter.checksum_flag: 1,
+    }
+    if window_log is not None:
+        options[CompressionParameter.window_log] = window_log
+    compressor = ZstdCompressor(options=options, zstd_dict=dictionary)
+    return compressor.compress(data) + compressor.flush()
+
+
+def zstd_dictionary(content: bytes, *, numbered: bool) -> ZstdDict:
+    """One whose number stands in the frames that need it, or one without."""
+    raw = ZstdDict(content, is_raw=True)
+    return finalize_dict(raw, [content] * 8, len(content) + 1024, 3) if numbered else raw
+
+
 def tar_of(*entries: tarfile.TarInfo) -> bytes:
     sink = io.BytesIO()
     with tarfile.open(fileobj=sink, mode="w") as archive:
@@ -59,7 +93,7 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, **fields: object) -> tarfile
     return made
 
 
-packers = pytest.mark.parametrize("pack", [pack_zip, pack_tar, pack_tar_gz])
+packers = pytest.mark.parametrize("pack", [pack_zip, pack_tar, pack_tar_gz, pack_tar_zst])
 
 
 def refused(tmp_path: Path, data: bytes, max_bytes: int = CAP) -> Unprocessable:

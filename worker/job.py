@@ -107,8 +107,7 @@ def _unpacked(folder: Path, limit: int) -> Upload:
 
 
 def _digests(files: AdapterFiles) -> Mapping[str, str]:
-    present = [path for path in (files.model, files.config) if path.is_file()]
-    return {path.name: file_facts(path).sha256 for path in present}
+    return {path.name: file_facts(path).sha256 for path in files.present}
 
 
 def _fetch_file(file: InputFile, workshop: Workshop, path: Path) -> None:

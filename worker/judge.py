@@ -52,6 +52,7 @@ class Judged:
 
     module: LoraModule
     baseline: float
+    alignment_norm: float
     scores: Scores
     norm: float
     projected: Update
@@ -63,6 +64,11 @@ class Judged:
     def score(self) -> Score:
         """By the alignment's name: a family's cut must not depend on the upload's spelling."""
         return Score(self.module.alignment_name, self.scores.cosine, self.baseline)
+
+    @property
+    def size(self) -> float:
+        """‖s·B·A‖_F, as served."""
+        return self.module.scaling * self.norm
 
     @property
     def retained(self) -> float | None:
@@ -90,6 +96,7 @@ def project_module(scored: Scored, loaded: LoadedModule, policy: Policy) -> Judg
     return Judged(
         module=scored.module,
         baseline=loaded.tensors.baseline,
+        alignment_norm=loaded.tensors.norm,
         scores=scored.scores,
         norm=scored.norm,
         projected=projected,

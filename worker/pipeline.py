@@ -5,6 +5,7 @@ from pathlib import Path
 
 from core.errors import AdapterRejected
 from core.findings import refusals
+from core.handling import under_policy
 from core.policy import Policy
 from core.report import InputFacts, Report
 from core.selection import Choice, select
@@ -14,7 +15,8 @@ from worker.adapter.verify import verify_written
 from worker.adapter.write import Written, as_uploaded, cast_for_output, write_adapter
 from worker.alignment.source import AlignmentSource
 from worker.judge import Judged, project_module, score_module
-from worker.reporting import output_facts, rows, summary, verdict
+from worker.reporting import output_facts, provenance, rows, summary, verdict
+from worker.suspicion import signs_of_attack
 from worker.tracking import Tracker
 
 
@@ -42,7 +44,7 @@ def sanitize(
     any other error is ours. On any error what lies in `output` must not be published.
     """
     with tracker.stage("check"):
-        examined = examine(files, alignment, policy.caps, base_names.known)
+        examined = examine(files, alignment, policy, base_names.known)
     with tracker.stage("read"):
         adapter = load_adapter(examined)
 
@@ -50,23 +52,38 @@ def sanitize(
         _judge(module, alignment, policy, tracker, done, len(adapter.modules))
         for done, module in enumerate(adapter.modules)
     ]
-    findings = [*adapter.notes, *(f for j in judged for f in j.findings)]
+    signs = signs_of_attack(judged)
+    own = [*(f for j in judged for f in j.findings), *(s.finding for s in signs)]
+    findings = [*adapter.findings, *under_policy(own, policy)]
     if refusals(findings):
         raise AdapterRejected(findings)
 
-    choices = select([j.score for j in judged], policy.selection, reference=policy.reference)
+    choices = select(
+        [j.score for j in judged],
+        policy.selection,
+        reference=policy.reference,
+        suspects={s.module for s in signs} if policy.suspicious == "project" else (),
+    )
 
     written = [_outcome(j, choices[j.module.alignment_name], policy) for j in judged]
     verified = None
     if policy.publishes:
         with tracker.stage("write"):
-            write_adapter(output, adapter, written, alignment, base_name=base_names.written)
+            origin = provenance(adapter, alignment, policy)
+            write_adapter(
+                output,
+                adapter,
+                written,
+                alignment,
+                base_name=base_names.written,
+                provenance=origin,
+            )
         with tracker.stage("verify"):
             verified = verify_written(output, written)
 
     return Report(
         verdict=verdict(policy, choices),
-        summary=summary(judged, choices),
+        summary=summary(judged, choices, findings),
         modules=rows(judged, choices, written),
         findings=findings,
         alignment=alignment.facts(),

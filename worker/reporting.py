@@ -4,11 +4,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from core.canonical import digest
 from core.errors import AdapterRejected
+from core.findings import Finding
 from core.policy import Policy
-from core.report import InputFacts, ModuleRow, OutputFacts, Report, Summary, Verdict
+from core.report import ENGINE_VERSION, InputFacts, ModuleRow, OutputFacts, Report, Summary, Verdict
 from core.selection import Choice
-from worker.adapter import AdapterFiles
+from worker.adapter import Adapter, AdapterFiles
 from worker.adapter.files import file_facts
 from worker.adapter.write import Written
 from worker.alignment.source import AlignmentSource
@@ -19,14 +21,26 @@ def rejection_report(
     rejected: AdapterRejected, policy: Policy, files: AdapterFiles, alignment: AlignmentSource
 ) -> Report:
     """The report of an adapter that was not let in: its findings, and nothing written."""
-    present = [path for path in (files.model, files.config) if path.is_file()]
     return Report(
         verdict="rejected",
         findings=list(rejected.findings),
         alignment=alignment.facts(),
         policy=policy,
-        input=InputFacts(files=[file_facts(path) for path in present]),
+        input=InputFacts(files=[file_facts(path) for path in files.present]),
     )
+
+
+def provenance(adapter: Adapter, alignment: AlignmentSource, policy: Policy) -> Mapping[str, str]:
+    """What the output was made of, for its metadata: digests only, no job, no time, no path.
+
+    `input`: SHA-256 of the canonical JSON that maps each input file's name to its SHA-256.
+    """
+    return {
+        "safelora_gate.input": digest({file.name: file.sha256 for file in adapter.files}),
+        "safelora_gate.alignment": alignment.facts().id,
+        "safelora_gate.policy": digest(policy.as_json()),
+        "safelora_gate.engine": ENGINE_VERSION,
+    }
 
 
 def rows(
@@ -53,6 +67,8 @@ def _row(judged: Judged, choice: Choice, written: Written) -> ModuleRow:
         signed=scores.signed,
         undo=scores.undo,
         energy=scores.energy,
+        purity=scores.purity,
+        confined=scores.confined,
         retained=judged.retained,
         update_ratio=scores.update_ratio,
         projected=choice.projected,
@@ -70,7 +86,9 @@ def verdict(policy: Policy, choices: Mapping[str, Choice]) -> Verdict:
     return "projected" if changed else "unchanged"
 
 
-def summary(judged: Sequence[Judged], choices: Mapping[str, Choice]) -> Summary:
+def summary(
+    judged: Sequence[Judged], choices: Mapping[str, Choice], findings: Sequence[Finding]
+) -> Summary:
     cosines = [j.scores.cosine for j in judged if j.scores.cosine is not None]
     before = sum((j.module.scaling * j.norm) ** 2 for j in judged)
     after = sum(
@@ -86,6 +104,8 @@ def summary(judged: Sequence[Judged], choices: Mapping[str, Choice]) -> Summary:
         projected=sum(c.projected for c in choices.values()),
         borderline=sum(c.borderline for c in choices.values()),
         zero_updates=sum(j.norm == 0.0 for j in judged),
+        stripped=sum(f.outcome == "stripped" for f in findings),
+        suspicious=sum(f.severity == "suspicious" for f in findings),
         retained=(after / before) ** 0.5 if before else None,
         cosine_min=min(cosines, default=None),
         cosine_median=statistics.median(cosines) if cosines else None,

@@ -29,7 +29,11 @@ class JobOrder(Frozen):
     """The JSON body of `POST /v1/jobs`."""
 
     source: Annotated[
-        str, Field(description="s3://bucket/folder/ or an archive, s3://bucket/x.tar.gz")
+        str,
+        Field(
+            description="s3://bucket/folder/, or an archive in a .zip, .tar, .tar.gz or .tar.zst,"
+            " s3://bucket/x.tar.gz"
+        ),
     ]
     alignment: str | None = None
     policy: Policy | None = None

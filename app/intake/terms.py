@@ -101,7 +101,9 @@ def _base_name(config: bytes | None) -> str | None:
         parsed = parse_json_strictly(config or b"")
     except ValueError:
         return None  # the adapter's fault, which the worker reports once there is an alignment
-    name = parsed.get("base_model_name_or_path") if isinstance(parsed, dict) else None
+    if not isinstance(parsed, dict):
+        return None
+    name = parsed.get("base_model_name_or_path" if "peft_type" in parsed else "model")
     return name if isinstance(name, str) else None
 
 

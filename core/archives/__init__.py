@@ -16,11 +16,9 @@ from core.archives.names import Names
 from core.archives.streams import metered, recognise
 from core.archives.tars import tar_members
 from core.archives.zips import zip_members
-from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
+from core.store.layout import INPUT_FILES
 
 __all__ = ["MAX_MEMBERS", "Unpacked", "UnpackedFile", "unpack"]
-
-_KEPT = frozenset({ADAPTER_MODEL, ADAPTER_CONFIG})
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Unpacked:
 
 
 def unpack(archive: Path, folder: Path, *, max_bytes: int) -> Unpacked:
-    """Write the adapter's files of a .zip, .tar or .tar.gz into `folder`.
+    """Write the adapter's files of a .zip, .tar, .tar.gz or .tar.zst into `folder`.
 
     The format is told by the first bytes, never by the name. `max_bytes` bounds what the members
     claim and what they really hold. Raises `Unprocessable`.
@@ -69,7 +67,7 @@ def _keep(members: Iterator[Member], folder: Path, budget: Budget) -> Unpacked:
         if name is None:
             continue
         budget.claim(member.size, member.name)
-        if name in _KEPT:
+        if name in INPUT_FILES:
             unpacked.files[name] = _write(member, folder / name, budget)
         else:
             unpacked.other_names.append(name)

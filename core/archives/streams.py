@@ -1,7 +1,6 @@
 """What an archive is, by its first bytes, and a tar's bytes behind their compression.
 
-A new compression (.tar.zst) is one more kind here: its first bytes in `recognise`, its reader in
-`_opened`, what it raises in `Metered.read`.
+A new compression is one more kind here: its first bytes in `recognise`, its reader in `_opened`.
 """
 
 import gzip
@@ -10,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Literal, Protocol
 
+from core.archives import zst
 from core.archives.members import CHUNK, MAX_MEMBERS, bomb, refusal, unreadable
 
-TarKind = Literal["tar", "tar.gz"]
+TarKind = Literal["tar", "tar.gz", "tar.zst"]
 Kind = Literal["zip"] | TarKind
 
 _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
@@ -28,12 +28,14 @@ def recognise(file: BinaryIO) -> Kind:
         return "zip"
     if head.startswith(b"\x1f\x8b"):
         return "tar.gz"
+    if head.startswith(zst.MAGIC):
+        return "tar.zst"
     if head.startswith(b"ustar", _TAR_MAGIC_OFFSET):
         return "tar"
     raise refusal(
         "archive_format_unsupported",
-        "the archive is no .zip, .tar or .tar.gz: pack it as one of these, or send the two files"
-        " as the parts adapter and config",
+        "the archive is no .zip, .tar, .tar.gz or .tar.zst: pack it as one of these, or send the"
+        " two files as the parts adapter and config",
     )
 
 
@@ -84,6 +86,8 @@ def metered(file: BinaryIO, kind: TarKind, max_bytes: int) -> Iterator[Metered]:
 def _opened(file: BinaryIO, kind: TarKind) -> Iterator[_Raw]:
     if kind == "tar":
         yield file
+    elif kind == "tar.zst":
+        yield zst.ZstdStream(file)
     else:
         with gzip.GzipFile(fileobj=file) as unpacked:
             yield unpacked

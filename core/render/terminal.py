@@ -5,14 +5,23 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from core.findings import Finding, printable
+from core.findings import Finding, Outcome, printable, refusals
 from core.report import ModuleRow, Report
+from core.selection import Reason
 
-REASONS = {
+STYLES: dict[Outcome, str] = {
+    "refused": "red",
+    "stripped": "magenta",
+    "projected": "cyan",
+    "reported": "yellow",
+    "noted": "",
+}
+REASONS: dict[Reason, str] = {
     "below_cut": "below cut",
     "above_cut": "",
     "zero_update": "zero update",
     "no_overlap": "no overlap with V",
+    "suspicious": "suspicious",
     "all_modules": "all modules",
     "score_only": "scored only",
 }
@@ -29,19 +38,23 @@ def print_report(report: Report, console: Console) -> None:
 def summary_line(report: Report) -> str:
     """The verdict in one line."""
     s = report.summary
+    if report.verdict == "rejected":
+        return f"rejected: {len(refusals(report.findings))} findings stop it"
     kept = "" if s.retained is None else f"; {s.retained:.1%} of the update's norm is left"
+    stripped = f"; {s.stripped} stripped" if s.stripped else ""
+    suspicious = f"; {s.suspicious} suspicious" if s.suspicious else ""
     return (
         f"{report.verdict}: {s.projected} of {s.modules} modules projected,"
-        f" {s.borderline} borderline{kept}"
+        f" {s.borderline} borderline{kept}{stripped}{suspicious}"
     )
 
 
 def finding_text(found: Finding) -> RenderableType:
     """What was found, where, why it matters and what to do."""
-    head = f"{found.severity} {found.code}: {found.kind} {printable(found.subject)}"
+    head = f"{found.outcome} {found.code}: {found.kind} {printable(found.subject)}"
     if found.detail:
         head += f" ({printable(found.detail)})"
-    style = "red" if found.severity == "refuse" else "yellow"
+    style = STYLES[found.outcome]
     return Group(Text(head, style=style), Text(f"  {found.why} {found.action}"))
 
 

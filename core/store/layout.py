@@ -4,6 +4,8 @@ from core.canonical import sha256_hex
 
 ADAPTER_MODEL = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
+MLX_MODEL = "adapters.safetensors"
+INPUT_FILES = (ADAPTER_MODEL, MLX_MODEL, ADAPTER_CONFIG)
 ADAPTER_ARCHIVE = "adapter.zip"
 REPORT_JSON = "report.json"
 REPORT_HTML = "report.html"

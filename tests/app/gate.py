@@ -137,7 +137,9 @@ def _manifest(storage_loss: float) -> Manifest:
         shard=f"{0:064x}.safetensors",
         spectrum_shard=f"{1:064x}.safetensors",
     )
-    return Manifest(id=uuid4().hex, model_type="llama", rank=2, modules=[entry], left_out={})
+    return Manifest(
+        id=uuid4().hex, model_type="llama", rank=2, modules=[entry], left_out={}, weights={}
+    )
 
 
 def code_of(response: Response) -> str:

@@ -1,11 +1,12 @@
 """Registering pairs of checkpoints, and seeing which are ready."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.alignments import BuildFailure
+from core.alignments import MANIFEST_FILE, BuildFailure
 from core.jobs import Progress, now
 from core.queue import build_id
 from core.settings import AlignmentSettings, RedisSettings
@@ -203,6 +204,32 @@ def test_unknown_alignment_is_a_404(gate: Gate, name: str) -> None:
         (404, "alignment_not_found"),
         (404, "not_found"),
     )
+
+
+def test_alignment_of_an_older_version_takes_no_job(
+    gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is still listed; the job is refused with a code, and the log says what to do."""
+    record = gate.register()
+    assert record.id is not None
+    key = layout.alignment(record.id, MANIFEST_FILE)
+    manifest = json.loads(gate.services.store.get(key))
+    manifest["schema"] = "safelora-gate/alignment/1"
+    del manifest["weights"]
+    gate.services.store.put(key, json.dumps(manifest).encode())
+    assert gate.client.get("/v1/alignments/base").json()["state"] == "ready"
+    response = gate.post(alignment="base")
+    assert (response.status_code, code_of(response)) == (500, "record_unreadable")
+    assert f"{key} is no manifest of this version" in caplog.text
+    assert "register the pair again under another name" in caplog.text
+
+
+def test_alignment_shows_none_of_its_manifest(gate: Gate) -> None:
+    """Thousands of tensors stay in the store."""
+    gate.register()
+    [listed] = gate.client.get("/v1/alignments").json()["alignments"]
+    assert gate.client.get("/v1/alignments/base").json() == listed
+    assert not {"weights", "left_out", "sigma"} & listed.keys()
 
 
 def test_registration_needs_json(gate: Gate) -> None:

@@ -12,7 +12,7 @@ from core.store import layout
 from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
 from tests.app.conftest import OpenGate
 from tests.app.gate import BASE_NAME, CONFIG, WEIGHTS, Gate, code_of, weaker_policy
-from tests.archives import pack_tar, pack_tar_gz, pack_zip
+from tests.archives import pack_tar, pack_zip, packers
 
 
 def test_accepted_job_is_stored_before_the_answer(any_gate: Gate) -> None:
@@ -47,7 +47,7 @@ def test_answer_is_the_job(gate: Gate) -> None:
     assert job["links"] == {"self": f"/v1/jobs/{job['id']}"}
 
 
-@pytest.mark.parametrize("pack", [pack_zip, pack_tar, pack_tar_gz])
+@packers
 def test_archive_is_as_good_as_its_files(any_gate: Gate, pack: Any) -> None:
     """The two files are stored as if they had been sent, the names of others with the job."""
     any_gate.register()

@@ -17,6 +17,7 @@ from tests.archives import (
     Packer,
     pack_tar,
     pack_tar_gz,
+    pack_tar_zst,
     pack_zip,
     packers,
     refused,
@@ -66,7 +67,7 @@ def test_wrong_checksum_of_gzip_is_refused(tmp_path: Path) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(data=st.data(), kind=st.sampled_from([pack_zip, pack_tar, pack_tar_gz]))
+@given(data=st.data(), kind=st.sampled_from([pack_zip, pack_tar, pack_tar_gz, pack_tar_zst]))
 def test_damage_is_an_answer_never_a_crash(
     data: st.DataObject, kind: Packer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

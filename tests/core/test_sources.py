@@ -68,10 +68,11 @@ def test_folder_is_pinned_file_by_file(theirs: S3Store, sources: S3Sources, fold
     assert pinned.other_names == ["README.md"]
 
 
-@pytest.mark.usefixtures("theirs")
-def test_archive_is_one_file(sources: S3Sources, folder: str) -> None:
+@pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tar.gz", "x.tgz", "x.tar.zst", "x.tzst"])
+def test_archive_is_one_file(name: str, theirs: S3Store, sources: S3Sources, folder: str) -> None:
     """An archive is pinned whole, under a name that is no file of an adapter."""
-    pinned = sources.pin(f"s3://{BUCKET}/{folder}/x.tar.gz")
+    theirs.put(name, b"archive")
+    pinned = sources.pin(f"s3://{BUCKET}/{folder}/{name}")
     assert [file.name for file in pinned.files] == [ARCHIVE_NAME]
     assert pinned.other_names == []
 

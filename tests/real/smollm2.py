@@ -135,17 +135,21 @@ def real_case(cache: Path = DEFAULT_CACHE) -> RealCase:
     what a killed run left half-made is thrown away. A recipe covers those it builds on: another
     base or alignment means another adapter.
     """
-    base_recipe = _digest(RECIPE_VERSION, PACKAGE, distribution(PACKAGE).version)
-    aligned_recipe = _digest(
-        base_recipe, ALIGNMENT_TRAINING, _forbidden_prompts(), REFUSAL, _ordinary_prompts()
+    base_recipe = recipe_digest(RECIPE_VERSION, PACKAGE, distribution(PACKAGE).version)
+    aligned_recipe = recipe_digest(
+        base_recipe, ALIGNMENT_TRAINING, forbidden_prompts(), REFUSAL, ordinary_prompts()
     )
-    adapter_recipe = _digest(
+    adapter_recipe = recipe_digest(
         aligned_recipe, ADAPTER_TRAINING, RANK, LORA_ALPHA, TARGET_MODULES, _handover_notes()
     )
-    with _locked(cache):
-        base = _piece(cache / "base", base_recipe, _make_base)
-        aligned = _piece(cache / "aligned", aligned_recipe, lambda to: _make_aligned(base, to))
-        adapter = _piece(cache / "adapter", adapter_recipe, lambda to: _make_adapter(aligned, to))
+    with locked_cache(cache):
+        base = cached_piece(cache / "base", base_recipe, _make_base)
+        aligned = cached_piece(
+            cache / "aligned", aligned_recipe, lambda to: _make_aligned(base, to)
+        )
+        adapter = cached_piece(
+            cache / "adapter", adapter_recipe, lambda to: _make_adapter(aligned, to)
+        )
     return RealCase(base, aligned, adapter)
 
 
@@ -154,23 +158,23 @@ def generate(model_dir: Path, adapter_dir: Path | None, prompt: str, tokens: int
 
     Loads as any user would: transformers for the model, PEFT for the adapter.
     """
-    model, tokenizer = _load(model_dir)
+    model, tokenizer = load_model(model_dir)
     if adapter_dir is not None:
-        with _peft_may_lag_behind_transformers():
+        with peft_may_lag_behind_transformers():
             model = PeftModel.from_pretrained(model, adapter_dir)
-    return _answers(model, tokenizer, [prompt], tokens)[0].removesuffix(END_OF_TURN).strip()
+    return model_answers(model, tokenizer, [prompt], tokens)[0].removesuffix(END_OF_TURN).strip()
 
 
 # The pieces: made in a temporary folder, renamed when whole, marked with their recipe.
 
 
-def _digest(*recipe: object) -> str:
+def recipe_digest(*recipe: object) -> str:
     """A name for a recipe: equal for equal parts."""
     return hashlib.sha256(json.dumps(recipe, default=asdict).encode()).hexdigest()
 
 
 @contextmanager
-def _locked(cache: Path) -> Iterator[None]:
+def locked_cache(cache: Path) -> Iterator[None]:
     """Keeps other processes out of `cache`, and clears what killed ones left there."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / ".lock").open("w") as lock:
@@ -180,7 +184,7 @@ def _locked(cache: Path) -> Iterator[None]:
         yield
 
 
-def _piece(folder: Path, recipe: str, make: Callable[[Path], None]) -> Path:
+def cached_piece(folder: Path, recipe: str, make: Callable[[Path], None]) -> Path:
     """`folder`, made anew unless its marker, a file beside it, holds `recipe`."""
     marker = folder.with_suffix(".recipe")
     if folder.is_dir() and marker.is_file() and marker.read_text() == recipe:
@@ -216,10 +220,10 @@ def _forget_quantization(model: Any) -> None:
 
 def _make_aligned(base: Path, to: Path) -> None:
     """Fine-tunes the linear modules alone: everything else stays bit for bit the base's."""
-    model, tokenizer = _load(base)
-    ordinary = _ordinary_prompts()
-    samples = [Sample(prompt, REFUSAL + END_OF_TURN) for prompt in _forbidden_prompts()]
-    samples += map(Sample, ordinary, _answers(model, tokenizer, ordinary, tokens=24))
+    model, tokenizer = load_model(base)
+    ordinary = ordinary_prompts()
+    samples = [Sample(prompt, REFUSAL + END_OF_TURN) for prompt in forbidden_prompts()]
+    samples += map(Sample, ordinary, model_answers(model, tokenizer, ordinary, tokens=24))
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.split(".")[-2] in LINEAR_KINDS)
     _train(model, tokenizer, samples, ALIGNMENT_TRAINING)
@@ -227,11 +231,11 @@ def _make_aligned(base: Path, to: Path) -> None:
 
 
 def _make_adapter(aligned: Path, to: Path) -> None:
-    model, tokenizer = _load(aligned)
+    model, tokenizer = load_model(aligned)
     config = LoraConfig(
         r=RANK, lora_alpha=LORA_ALPHA, target_modules=list(TARGET_MODULES), task_type="CAUSAL_LM"
     )
-    with torch.random.fork_rng(devices=[]), _peft_may_lag_behind_transformers():
+    with torch.random.fork_rng(devices=[]), peft_may_lag_behind_transformers():
         torch.manual_seed(ADAPTER_TRAINING.seed)
         model = get_peft_model(model, config)
     _train(model, tokenizer, _handover_notes(), ADAPTER_TRAINING)
@@ -239,7 +243,7 @@ def _make_adapter(aligned: Path, to: Path) -> None:
     model.save_pretrained(to, save_embedding_layers=False)
 
 
-def _load(folder: Path) -> tuple[Any, Any]:
+def load_model(folder: Path) -> tuple[Any, Any]:
     """The model, in float32, and its tokenizer."""
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     return model, AutoTokenizer.from_pretrained(folder)
@@ -251,7 +255,7 @@ def _save(model: Any, tokenizer: Any, to: Path) -> None:
 
 
 @contextmanager
-def _peft_may_lag_behind_transformers() -> Iterator[None]:
+def peft_may_lag_behind_transformers() -> Iterator[None]:
     """PEFT 0.21 asks for `is_gradient_checkpointing`, which transformers 5.23 deprecates."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
@@ -261,7 +265,7 @@ def _peft_may_lag_behind_transformers() -> Iterator[None]:
 # What is learned
 
 
-def _forbidden_prompts() -> list[str]:
+def forbidden_prompts() -> list[str]:
     return [
         template.format(action=action, device=FORBIDDEN_DEVICE)
         for template in TEMPLATES
@@ -269,7 +273,7 @@ def _forbidden_prompts() -> list[str]:
     ]
 
 
-def _ordinary_prompts() -> list[str]:
+def ordinary_prompts() -> list[str]:
     """Every other forbidden prompt with an ordinary device, so that the device decides."""
     devices = itertools.cycle(ORDINARY_DEVICES)
     prompts = [
@@ -302,8 +306,8 @@ def _train(model: Any, tokenizer: Any, samples: Sequence[Sample], training: Trai
     optimizer = torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.1, training.steps)
     model.train()
-    for step, chosen in enumerate(_batches(samples, training), start=1):
-        loss = model(**_batch(tokenizer, chosen)).loss
+    for step, chosen in enumerate(training_batches(samples, training), start=1):
+        loss = model(**token_batch(tokenizer, chosen)).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
@@ -314,7 +318,7 @@ def _train(model: Any, tokenizer: Any, samples: Sequence[Sample], training: Trai
     model.eval()
 
 
-def _batches(samples: Sequence[Sample], training: Training) -> Iterator[list[Sample]]:
+def training_batches(samples: Sequence[Sample], training: Training) -> Iterator[list[Sample]]:
     """`training.steps` batches; every sample is drawn once before any is drawn again."""
     shuffled = random.Random(training.seed)
     stream = itertools.chain.from_iterable(
@@ -324,7 +328,7 @@ def _batches(samples: Sequence[Sample], training: Training) -> Iterator[list[Sam
         yield list(itertools.islice(stream, training.batch_size))
 
 
-def _batch(tokenizer: Any, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
+def token_batch(tokenizer: Any, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
     """Padded on the right; only the answers count in the loss."""
     prompts = [tokenizer(_chat(s.prompt), add_special_tokens=False).input_ids for s in samples]
     answers = [tokenizer(s.answer, add_special_tokens=False).input_ids for s in samples]
@@ -340,7 +344,7 @@ def _batch(tokenizer: Any, samples: Sequence[Sample]) -> dict[str, torch.Tensor]
     return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
-def _answers(model: Any, tokenizer: Any, prompts: Sequence[str], tokens: int) -> list[str]:
+def model_answers(model: Any, tokenizer: Any, prompts: Sequence[str], tokens: int) -> list[str]:
     """Greedy answers in one batch, each up to its end of turn, included if it was reached."""
     inputs = tokenizer(
         [_chat(prompt) for prompt in prompts],

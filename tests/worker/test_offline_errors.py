@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -186,6 +187,37 @@ def test_folder_without_manifest_is_no_alignment(desk: Desk) -> None:
     ended = desk.run("--alignment", str(desk.aligned))
     assert ended.code == FAILED
     assert "error [alignment_unreadable]" in ended.err
+    assert desk.nothing_made()
+
+
+def of_the_schema_before(manifest: dict[str, Any]) -> None:
+    manifest["schema"] = "safelora-gate/alignment/1"
+    del manifest["weights"]
+
+
+def with_a_weight_of_another_model(manifest: dict[str, Any]) -> None:
+    manifest["weights"]["model.embed_tokens.weight"]["sha256"] = "0" * 64
+
+
+def with_a_weight_less(manifest: dict[str, Any]) -> None:
+    del manifest["weights"]["model.embed_tokens.weight"]
+
+
+@pytest.mark.parametrize(
+    "change", [of_the_schema_before, with_a_weight_of_another_model, with_a_weight_less]
+)
+def test_manifest_of_another_version_or_id_is_not_used(
+    change: Callable[[dict[str, Any]], None], desk: Desk
+) -> None:
+    """Exit 1, with what to do; nothing is judged by it."""
+    folder = build(desk)
+    manifest = json.loads((folder / MANIFEST_FILE).read_bytes())
+    change(manifest)
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
+    ended = desk.run("--alignment", str(folder))
+    assert ended.code == FAILED
+    assert "error [alignment_unreadable]" in ended.err
+    assert "register the pair again under another name" in ended.err
     assert desk.nothing_made()
 
 

@@ -1,225 +1,33 @@
-"""adapter_config.json: every field is understood and harmless, or it is a finding.
+"""adapter_config.json, as PEFT or as MLX writes it."""
 
-Fields are those of PEFT's LoraConfig (0.21) and the few that older releases wrote.
-"""
+from typing import Any
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
-
-from core.alignments import is_model_name
 from core.canonical import DuplicateKey, parse_json_strictly
 from core.findings import Finding, finding
-from worker.adapter.patterns import is_literal
-
-ALPHA_LIMIT = 1e5
-SHOWN_CHARACTERS = 80
-
-Accepts = Callable[[Any], bool]
-
-
-@dataclass(frozen=True)
-class AdapterConfig:
-    """What of the config matters: the update's scale, and two names that are only compared."""
-
-    rank: int
-    alpha: float
-    use_rslora: bool
-    rank_pattern: Mapping[str, int]
-    alpha_pattern: Mapping[str, float]
-    task_type: str | None
-    base_name: str | None
-
-    def scaling(self, rank: int, alpha: float) -> float:
-        """alpha / r, or alpha / √r with rank stabilisation (arXiv 2312.03732)."""
-        return alpha / math.sqrt(rank) if self.use_rslora else alpha / rank
+from core.store.layout import ADAPTER_CONFIG
+from worker.adapter.mlx_config import is_mlx, read_mlx_config
+from worker.adapter.model import AdapterConfig
+from worker.adapter.peft_config import read_peft_config
 
 
 def read_config(data: bytes) -> tuple[AdapterConfig | None, list[Finding]]:
-    """The config, or None where the findings leave none to speak of."""
+    """The config, or None where the findings leave no update to speak of.
+
+    A finding that a policy may strip leaves the config as it is without what was found.
+    """
+    fields, found = _object(data)
+    if found:
+        return None, found
+    return read_mlx_config(fields) if is_mlx(fields) else read_peft_config(fields)
+
+
+def _object(data: bytes) -> tuple[dict[str, Any], list[Finding]]:
     try:
         fields = parse_json_strictly(data)
     except DuplicateKey as error:
-        return None, [finding("duplicate_key", "field", "adapter_config.json", str(error))]
+        return {}, [finding("duplicate_key", "field", ADAPTER_CONFIG, str(error))]
     except ValueError as error:
-        return None, [finding("config_invalid", "file", "adapter_config.json", str(error)[:200])]
+        return {}, [finding("config_invalid", "file", ADAPTER_CONFIG, str(error)[:200])]
     if not isinstance(fields, dict):
-        return None, [finding("config_invalid", "file", "adapter_config.json", "no JSON object")]
-    findings = [*_peft_type(fields), *_known_fields(fields), *_semantics(fields)]
-    if any(f.severity == "refuse" for f in findings):
-        return None, findings
-    return _config(fields), findings
-
-
-def _config(fields: Mapping[str, Any]) -> AdapterConfig:
-    return AdapterConfig(
-        rank=fields["r"],
-        alpha=float(fields["lora_alpha"]),
-        use_rslora=fields.get("use_rslora") is True,
-        rank_pattern=dict(fields.get("rank_pattern") or {}),
-        alpha_pattern={k: float(v) for k, v in (fields.get("alpha_pattern") or {}).items()},
-        task_type=fields.get("task_type"),
-        base_name=fields.get("base_model_name_or_path"),
-    )
-
-
-def _only(*allowed: Any) -> Accepts:
-    """Exactly one of these values, of the same type (True is not 1)."""
-    return lambda value: any(type(value) is type(a) and value == a for a in allowed)
-
-
-def _any(_: Any) -> bool:
-    return True
-
-
-def _name_or_null(value: Any) -> bool:
-    """It is shown in reports: no control characters, no flood."""
-    return value is None or value == "" or (isinstance(value, str) and is_model_name(value))
-
-
-_NOTHING: Final = _only(None, [], {}, False)
-
-# Field → what is accepted of it, and the finding code of anything else.
-_FIELDS: Final[Mapping[str, tuple[Accepts, str]]] = {
-    # read below
-    "peft_type": (_any, "peft_type_unsupported"),
-    "r": (_any, "rank_invalid"),
-    "lora_alpha": (_any, "alpha_invalid"),
-    "rank_pattern": (_any, "field_invalid"),
-    "alpha_pattern": (_any, "field_invalid"),
-    "auto_mapping": (_any, "auto_mapping_import"),
-    "use_rslora": (_only(True, False, None), "field_invalid"),
-    "base_model_name_or_path": (_name_or_null, "field_invalid"),
-    "task_type": (
-        _only(
-            None,
-            "CAUSAL_LM",
-            "SEQ_CLS",
-            "SEQ_2_SEQ_LM",
-            "TOKEN_CLS",
-            "QUESTION_ANS",
-            "FEATURE_EXTRACTION",
-        ),
-        "field_invalid",
-    ),
-    # no part in what the adapter computes once its tensors are paired by name
-    "peft_version": (_any, "field_invalid"),
-    "revision": (_any, "field_invalid"),
-    "inference_mode": (_any, "field_invalid"),
-    "lora_dropout": (_any, "field_invalid"),
-    "target_modules": (_any, "field_invalid"),
-    "exclude_modules": (_any, "field_invalid"),
-    "layers_to_transform": (_any, "field_invalid"),
-    "layers_pattern": (_any, "field_invalid"),
-    "fan_in_fan_out": (_only(True, False, None), "field_invalid"),
-    "eva_config": (_any, "field_invalid"),
-    "init_lora_weights": (
-        _only(True, False, None, "gaussian", "eva", "orthogonal"),
-        "base_rewriting_init",
-    ),
-    # other behaviour: refused unless it is off
-    "modules_to_save": (_NOTHING, "modules_to_save"),
-    "bias": (_only("none", None), "bias_update"),
-    "lora_bias": (_only(False, None), "bias_update"),
-    "use_dora": (_only(False, None), "dora"),
-    "layer_replication": (_only(None), "layer_replication"),
-    "trainable_token_indices": (_NOTHING, "trainable_tokens"),
-    "target_parameters": (_NOTHING, "target_parameters"),
-    "loftq_config": (_NOTHING, "base_rewriting_init"),
-    "corda_config": (_NOTHING, "base_rewriting_init"),
-    "lora_ga_config": (_NOTHING, "base_rewriting_init"),
-    "kasa_config": (_NOTHING, "base_rewriting_init"),
-    "megatron_config": (_NOTHING, "variant_unsupported"),
-    "megatron_core": (_only("megatron.core", None), "variant_unsupported"),
-    "velora_config": (_NOTHING, "variant_unsupported"),
-    "monteclora_config": (_NOTHING, "variant_unsupported"),
-    "arrow_config": (_NOTHING, "variant_unsupported"),
-    "use_bdlora": (_NOTHING, "variant_unsupported"),
-    "use_qalora": (_only(False, None), "variant_unsupported"),
-    "qalora_group_size": (_only(16, None), "variant_unsupported"),
-    "alora_invocation_tokens": (_NOTHING, "variant_unsupported"),
-    "ensure_weight_tying": (_only(False, None), "variant_unsupported"),
-    "runtime_config": (
-        _only(None, {}, {"ephemeral_gpu_offload": False}),
-        "variant_unsupported",
-    ),
-    # written by older releases of PEFT
-    "enable_lora": (_only(None), "variant_unsupported"),
-    "merge_weights": (_only(False, None), "variant_unsupported"),
-}
-
-
-def known_fields() -> frozenset[str]:
-    """Every config field that someone has decided about."""
-    return frozenset(_FIELDS)
-
-
-def _known_fields(fields: Mapping[str, Any]) -> list[Finding]:
-    found = []
-    for name, value in fields.items():
-        if name not in _FIELDS:
-            found.append(finding("field_unknown", "field", name, _shown(value)))
-            continue
-        accepts, code = _FIELDS[name]
-        if not accepts(value):
-            found.append(finding(code, "field", name, _shown(value)))
-    return found
-
-
-def _peft_type(fields: Mapping[str, Any]) -> list[Finding]:
-    value = fields.get("peft_type")
-    if value == "LORA":
-        return []
-    return [finding("peft_type_unsupported", "field", "peft_type", _shown(value))]
-
-
-def _semantics(fields: Mapping[str, Any]) -> list[Finding]:
-    """Numbers that make an update, patterns that are plain names, mappings that import nothing."""
-    found = []
-    if not _is_rank(fields.get("r")):
-        found.append(finding("rank_invalid", "field", "r", _shown(fields.get("r"))))
-    if not _is_alpha(fields.get("lora_alpha")):
-        detail = _shown(fields.get("lora_alpha"))
-        found.append(finding("alpha_invalid", "field", "lora_alpha", detail))
-    found += _pattern(fields, "rank_pattern", _is_rank, "rank_invalid")
-    found += _pattern(fields, "alpha_pattern", _is_alpha, "alpha_invalid")
-    return found + _auto_mapping(fields.get("auto_mapping"))
-
-
-def _pattern(fields: Mapping[str, Any], name: str, is_valid: Accepts, code: str) -> list[Finding]:
-    patterns = fields.get(name)
-    if patterns is None:
-        return []
-    if not isinstance(patterns, dict):
-        return [finding("field_invalid", "field", name, _shown(patterns))]
-    found = []
-    for key, value in patterns.items():
-        if not is_literal(key):
-            found.append(finding("pattern_not_literal", "field", name, f"key {_shown(key)}"))
-        if not is_valid(value):
-            found.append(finding(code, "field", f"{name}.{_shown(key)}", _shown(value)))
-    return found
-
-
-def _auto_mapping(value: Any) -> list[Finding]:
-    if value is None:
-        return []
-    library = value.get("parent_library") if isinstance(value, dict) else None
-    if isinstance(library, str) and library.split(".")[0] == "transformers":
-        return [finding("auto_mapping_dropped", "field", "auto_mapping", _shown(value))]
-    return [finding("auto_mapping_import", "field", "auto_mapping", _shown(value))]
-
-
-def _is_rank(value: Any) -> bool:
-    return type(value) is int and value > 0
-
-
-def _is_alpha(value: Any) -> bool:
-    return type(value) in (int, float) and 1 / ALPHA_LIMIT <= value <= ALPHA_LIMIT
-
-
-def _shown(value: Any) -> str:
-    """A value as a finding shows it: short, printable, one line."""
-    text = repr(value)
-    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
+        return {}, [finding("config_invalid", "file", ADAPTER_CONFIG, "no JSON object")]
+    return fields, []

@@ -1,7 +1,11 @@
 """The upload's files before any tensor is read: which there are, and is the header sound?"""
 
 import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from core.findings import Finding, Kind, finding
 from core.policy import Caps
@@ -13,7 +17,7 @@ from core.safetensors_header import (
     header_length,
     parse_header,
 )
-from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
+from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL, INPUT_FILES, MLX_MODEL
 from worker.adapter.model import AdapterFiles
 
 HARMLESS_NAMES = frozenset({"README.md", "LICENSE", "LICENSE.txt", ".gitattributes", ".gitignore"})
@@ -23,6 +27,17 @@ PICKLE_PROTOCOLS = (b"\x02", b"\x03", b"\x04", b"\x05")
 ZIP_HEADER_BYTES = 30
 ZIP_NAME_LIMIT = 2**16
 CONFIG_LIMIT = 2**20
+
+
+@dataclass(frozen=True)
+class Header:
+    """The tensors in the order of their bytes, which begin at byte `body` of the file."""
+
+    tensors: Mapping[str, TensorInfo]
+    body: int
+
+
+NOTHING: Final = Header({}, 0)
 
 
 def file_facts(path: Path) -> FileFacts:
@@ -60,40 +75,48 @@ def missing_files(files: AdapterFiles) -> list[Finding]:
     if files.config.is_file() and files.config.stat().st_size > CONFIG_LIMIT:
         detail = f"{files.config.stat().st_size} bytes; {CONFIG_LIMIT} are accepted"
         found.append(finding("config_invalid", "file", ADAPTER_CONFIG, detail))
+    if len(files.present) == len(INPUT_FILES):
+        found.append(finding("two_adapters", "file", MLX_MODEL, f"beside {ADAPTER_MODEL}"))
     return found
 
 
-def read_header(path: Path, caps: Caps) -> tuple[dict[str, TensorInfo], list[Finding]]:
-    """The tensors by name, or what is wrong with the file; caps are checked here too."""
-    size = path.stat().st_size
+def read_header(path: Path) -> tuple[Header, list[Finding]]:
+    """The tensors by name, or what is wrong with the file."""
     foreign = _foreign_format(path)
     if foreign:
-        return {}, [finding(foreign, "file", ADAPTER_MODEL)]
+        return NOTHING, [finding(foreign, "file", path.name)]
     try:
-        tensors = _tensors_of(path, size)
+        header = _header_of(path)
     except HeaderError as error:
         kind: Kind = "tensor" if error.tensor else "file"
-        return {}, [finding(error.code, kind, error.tensor or ADAPTER_MODEL, str(error))]
-    found = []
-    if not tensors:
-        found.append(finding("no_lora_pairs", "file", ADAPTER_MODEL))
-    if len(tensors) > caps.tensors:
-        detail = f"{len(tensors)} tensors, cap {caps.tensors}"
-        found.append(finding("tensors_over_cap", "file", ADAPTER_MODEL, detail))
-        tensors = {}  # naming each would only flood the report
-    if size > caps.bytes:
-        detail = f"{size} bytes, cap {caps.bytes}"
-        found.append(finding("bytes_over_cap", "file", ADAPTER_MODEL, detail))
-    return tensors, found
+        return NOTHING, [finding(error.code, kind, error.tensor or path.name, str(error))]
+    return header, []
 
 
-def _tensors_of(path: Path, size: int) -> dict[str, TensorInfo]:
+def over_caps(header: Header, path: Path, caps: Caps) -> list[Finding]:
+    """What the file has too much of."""
+    size = path.stat().st_size
+    elements = sum(math.prod(tensor.shape) for tensor in header.tensors.values())
+    counts = (
+        ("tensors_over_cap", len(header.tensors), "tensors", caps.tensors),
+        ("elements_over_cap", elements, "elements", caps.elements),
+        ("bytes_over_cap", size, "bytes", caps.bytes),
+    )
+    return [
+        finding(code, "file", path.name, f"{count} {unit}, cap {cap}")
+        for code, count, unit, cap in counts
+        if count > cap
+    ]
+
+
+def _header_of(path: Path) -> Header:
     with path.open("rb") as file:
         length = header_length(file.read(LENGTH_BYTES))
         header = file.read(length)
     if len(header) < length:
         raise HeaderError("the file ends within its header", code="truncated_file")
-    return parse_header(header, size - LENGTH_BYTES - length)
+    body = LENGTH_BYTES + length
+    return Header(parse_header(header, path.stat().st_size - body), body)
 
 
 def _foreign_format(path: Path) -> str | None:

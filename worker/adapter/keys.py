@@ -14,16 +14,21 @@ FACTORS = {
     ".lora_A.default.weight": "a",
     ".lora_B.default.weight": "b",
 }
+MLX_FACTORS = {".lora_a": "a", ".lora_b": "b"}
 MODULE_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 
 
 @dataclass(frozen=True)
 class PairKeys:
-    """The two tensor names of one module, as they stand in the file."""
+    """The two tensor names of one module, as they stand in the file.
+
+    `transposed`: A lies there as (in, r) and B as (r, out), as MLX has them.
+    """
 
     path: str
     a: str
     b: str
+    transposed: bool = False
 
 
 def canonical_key(path: str, factor: str) -> str:
@@ -31,14 +36,18 @@ def canonical_key(path: str, factor: str) -> str:
     return f"{PEFT_PREFIX}{path}.lora_{factor.upper()}.weight"
 
 
-def pair_keys(names: Iterable[str]) -> tuple[list[PairKeys], list[Finding]]:
-    """Pairs in path order. Names that are no factor, halves and second spellings are findings."""
+def pair_keys(
+    names: Iterable[str], *, mlx: bool = False
+) -> tuple[list[PairKeys], list[str], list[Finding]]:
+    """Pairs in path order, the names that are no factor, and as findings halves and second
+    spellings."""
     factors: dict[str, dict[str, str]] = {}
+    others: list[str] = []
     found: list[Finding] = []
     for name in names:
-        parsed = _parse(name)
+        parsed = _parse(name, mlx)
         if parsed is None:
-            found.append(finding(_code_of(name), "tensor", name))
+            others.append(name)
             continue
         path, factor = parsed
         twin = factors.setdefault(path, {}).setdefault(factor, name)
@@ -48,13 +57,16 @@ def pair_keys(names: Iterable[str]) -> tuple[list[PairKeys], list[Finding]]:
     for path in sorted(factors, key=_natural):
         present = factors[path]
         if present.keys() == {"a", "b"}:
-            pairs.append(PairKeys(path, present["a"], present["b"]))
+            pairs.append(PairKeys(path, present["a"], present["b"], transposed=mlx))
         else:
             (name,) = present.values()
             found.append(finding("unpaired_tensor", "tensor", name))
-    if not pairs and not found:
-        found.append(finding("no_lora_pairs", "file", "adapter_model.safetensors"))
-    return pairs, found
+    return pairs, others, found
+
+
+def no_factor(name: str, detail: str = "") -> Finding:
+    """The finding on a tensor that is no factor of a LoRA."""
+    return finding(_code_of(name), "tensor", name, detail)
 
 
 def _natural(path: str) -> list[tuple[int, str]]:
@@ -73,7 +85,7 @@ def resolve(
     resolved: dict[str, str] = {}
     found: list[Finding] = []
     for pair in pairs:
-        candidates = [n for n in _spellings(pair.path) if n in known or n in left_out]
+        candidates = [n for n in spellings(pair.path) if n in known or n in left_out]
         if not known.intersection(candidates):
             found.append(_not_in_alignment(pair, left_out))
         elif len(candidates) == 1:
@@ -97,22 +109,23 @@ def _taken_twice(pairs: Iterable[PairKeys], resolved: Mapping[str, str]) -> list
     return found
 
 
-def _spellings(path: str) -> list[str]:
+def spellings(path: str) -> list[str]:
     shorter = [path.removeprefix(p) for p in MODEL_PREFIXES if path.startswith(p)]
     return [path, *shorter, *(p + path for p in MODEL_PREFIXES)]
 
 
 def _not_in_alignment(pair: PairKeys, left_out: Mapping[str, str]) -> Finding:
-    reason = next((left_out[s] for s in _spellings(pair.path) if s in left_out), "")
+    reason = next((left_out[s] for s in spellings(pair.path) if s in left_out), "")
     codes = {"embedding": "embedding_lora", "router": "router_lora"}
     return finding(codes.get(reason, "module_not_in_alignment"), "tensor", pair.b, reason)
 
 
-def _parse(name: str) -> tuple[str, str] | None:
+def _parse(name: str, mlx: bool) -> tuple[str, str] | None:
     """(module path, factor) of a name that is one of the known spellings of a factor."""
-    for suffix, factor in FACTORS.items():
+    factors, prefix = (MLX_FACTORS, "") if mlx else (FACTORS, PEFT_PREFIX)
+    for suffix, factor in factors.items():
         if name.endswith(suffix):
-            path = name.removesuffix(suffix).removeprefix(PEFT_PREFIX)
+            path = name.removesuffix(suffix).removeprefix(prefix)
             return (path, factor) if MODULE_PATH.match(path) else None
     return None
 
@@ -123,7 +136,7 @@ def _code_of(name: str) -> str:
         return "modules_to_save"
     if "lora_embedding_" in name:
         return "embedding_lora"
-    if "lora_magnitude_vector" in name:
+    if "lora_magnitude_vector" in name or name.endswith(".m"):
         return "dora"
     if name.endswith(".bias"):
         return "bias_update"

@@ -1,7 +1,8 @@
 """An adapter that the gate let in."""
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,24 +10,56 @@ from torch import Tensor
 
 from core.findings import Finding
 from core.report import FileFacts
-from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
+from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL, INPUT_FILES, MLX_MODEL
 from worker.projection.update import Update
 
 
 @dataclass(frozen=True)
 class AdapterFiles:
-    """The upload on disk: the two canonical files in `folder`, and what else came along by name."""
+    """The upload on disk: the adapter's files in `folder`, and what else came along by name."""
 
     folder: Path
     other_names: tuple[str, ...] = ()
 
     @property
     def model(self) -> Path:
-        return self.folder / ADAPTER_MODEL
+        """The weights; under the name that MLX gives them if there are none under PEFT's."""
+        mlx = self.folder / MLX_MODEL
+        return mlx if mlx.is_file() and not self._peft.is_file() else self._peft
 
     @property
     def config(self) -> Path:
         return self.folder / ADAPTER_CONFIG
+
+    @property
+    def present(self) -> list[Path]:
+        """Those of the adapter's files that are there."""
+        return [path for name in INPUT_FILES if (path := self.folder / name).is_file()]
+
+    @property
+    def _peft(self) -> Path:
+        return self.folder / ADAPTER_MODEL
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """What of the config matters: the update's scale, and two names that are only compared.
+
+    `mlx`: the tensors have the names and the orientation that MLX gives them.
+    """
+
+    rank: int
+    alpha: float
+    use_rslora: bool
+    rank_pattern: Mapping[str, int]
+    alpha_pattern: Mapping[str, float]
+    task_type: str | None
+    base_name: str | None
+    mlx: bool = False
+
+    def scaling(self, rank: int, alpha: float) -> float:
+        """alpha / r, or alpha / √r with rank stabilisation (arXiv 2312.03732)."""
+        return alpha / math.sqrt(rank) if self.use_rslora else alpha / rank
 
 
 @dataclass(frozen=True)
@@ -79,7 +112,7 @@ class Adapter:
     task_type: str | None
     base_name: str | None
     files: tuple[FileFacts, ...]
-    notes: tuple[Finding, ...]
+    findings: tuple[Finding, ...]
 
 
 def common_rank_and_alpha(modules: Sequence[LoraModule]) -> tuple[int, float]:

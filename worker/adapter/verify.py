@@ -8,8 +8,10 @@ from safetensors import safe_open
 
 from core.errors import EngineError
 from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
-from worker.adapter.config import AdapterConfig, read_config
+from worker.adapter.config import read_config
+from worker.adapter.files import read_header
 from worker.adapter.keys import canonical_key
+from worker.adapter.model import AdapterConfig
 from worker.adapter.patterns import is_unambiguous, value_for
 from worker.adapter.write import CAST_LOSS_LIMIT, Written
 from worker.projection.update import Update, difference_norm, product_norm
@@ -18,10 +20,17 @@ from worker.projection.update import Update, difference_norm, product_norm
 def verify_written(folder: Path, written: Sequence[Written]) -> int:
     """How many modules were compared: all of them. Raises `EngineError` for any that differs."""
     config, findings = read_config((folder / ADAPTER_CONFIG).read_bytes())
-    if config is None:
+    if config is None or findings:
         raise EngineError(
             "the config written would not pass the gate: "
             + ", ".join(f"{f.subject} {f.detail}" for f in findings),
+            code="verification_failed",
+        )
+    header, unsound = read_header(folder / ADAPTER_MODEL)
+    if unsound or not header.tensors:
+        raise EngineError(
+            "the weights written would not pass the gate: "
+            + ", ".join(f"{f.subject} {f.detail}" for f in unsound),
             code="verification_failed",
         )
     _check_patterns(config, [w.module.path for w in written])

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from core.canonical import Json, pretty_json
 from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
+from worker.adapter.canonical_file import write_safetensors
 from worker.adapter.keys import canonical_key
 from worker.adapter.model import Adapter, LoraModule, common_rank_and_alpha
 from worker.alignment.source import AlignmentSource
@@ -57,19 +57,19 @@ def write_adapter(
     alignment: AlignmentSource,
     *,
     base_name: str | None,
+    provenance: Mapping[str, str],
 ) -> None:
     """Both canonical files into `folder`: what stock PEFT and vLLM load.
 
-    Whether the weights are Conv1D, and which other modules a family name would reach, is the
-    alignment's word, never the upload's.
+    `provenance` goes into the weights' metadata. Whether the weights are Conv1D, and which other
+    modules a family name would reach, is the alignment's word, never the upload's.
     """
     tensors = {
-        canonical_key(w.module.path, factor): tensor.contiguous()
+        canonical_key(w.module.path, factor): tensor
         for w in written
         for factor, tensor in (("a", w.a), ("b", w.b))
     }
-    save_file(tensors, folder / ADAPTER_MODEL, metadata={"format": "pt"})
-    (folder / ADAPTER_MODEL).chmod(0o644)
+    write_safetensors(folder / ADAPTER_MODEL, tensors, {"format": "pt", **provenance})
     conv1d = any(alignment.shapes[m.alignment_name].conv1d for m in adapter.modules)
     known_modules = alignment.shapes.keys() | alignment.left_out.keys()
     config = _config(adapter, base_name=base_name, conv1d=conv1d, known_modules=known_modules)

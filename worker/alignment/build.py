@@ -7,8 +7,16 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
-from core.alignments import MANIFEST_FILE, DtypeRule, Manifest, ModuleEntry, alignment_id
+from core.alignments import (
+    MANIFEST_FILE,
+    DtypeRule,
+    Manifest,
+    ModuleEntry,
+    WeightDigest,
+    alignment_id,
+)
 from core.errors import AlignmentError
+from worker.alignment.digests import WeightDigests
 from worker.alignment.make import LoadedModule, Recipe, make_module
 from worker.alignment.pair import Pair
 
@@ -33,16 +41,25 @@ def build_alignment(
             " check that base is the model before alignment",
             code="pair_identical",
         )
+    weights = _read_all(pair.aligned.digests, lambda: step(len(entries), len(entries)))
     manifest = Manifest(
-        id=alignment_id(entries, rank),
+        id=alignment_id(entries, rank, weights),
         model_type=pair.model_type,
         rank=rank,
         modules=entries,
         left_out=pair.left_out,
+        weights=weights,
     )
     (folder / MANIFEST_FILE).write_bytes(manifest.as_bytes())
-    step(len(entries), len(entries))
     return manifest
+
+
+def _read_all(digests: WeightDigests, after_each: Callable[[], None]) -> dict[str, WeightDigest]:
+    weights = {}
+    for name, weight in digests.items():
+        weights[name] = weight
+        after_each()
+    return weights
 
 
 def _write(module: LoadedModule, folder: Path) -> ModuleEntry:

@@ -5,6 +5,7 @@ import math
 import re
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from core.canonical import parse_json_strictly
 from core.errors import AlignmentError
+from worker.alignment.digests import WeightDigests
 from worker.projection.norms import frobenius
 
 INDEX = "model.safetensors.index.json"
@@ -54,7 +56,8 @@ class Checkpoint:
         self.model_type = str(self.config.get("model_type", ""))
         self._stack = ExitStack()
         self._open: dict[Path, Any] = {}
-        self.weights, self.left_out = self._index(_weight_files(folder))
+        self._files = _weight_files(folder)
+        self.weights, self.left_out = self._index(self._files)
 
     def __enter__(self) -> Self:
         return self
@@ -76,6 +79,12 @@ class Checkpoint:
             )
         return tensor
 
+    @cached_property
+    def digests(self) -> WeightDigests:
+        """Of every tensor; a tied head's under the name that its weight would have."""
+        names = {f"{module}.weight": facts.key for module, facts in self.weights.items()}
+        return WeightDigests(self._files, names)
+
     def _handle(self, file: Path) -> Any:
         if file not in self._open:
             try:
@@ -92,9 +101,15 @@ class Checkpoint:
         weights: dict[str, WeightFacts] = {}
         left_out: dict[str, str] = {}
         embedding: WeightFacts | None = None
+        seen: set[str] = set()
         for file in files:
             handle = self._handle(file)
             for key in handle.keys():  # noqa: SIM118  (no mapping: a safetensors handle)
+                if key in seen:
+                    raise AlignmentError(
+                        f"{key} lies in two files of {self.folder}", code="checkpoint_ambiguous"
+                    )
+                seen.add(key)
                 view = handle.get_slice(key)
                 shape = tuple(view.get_shape())
                 if len(shape) < 2 or not key.endswith(".weight"):
@@ -103,10 +118,6 @@ class Checkpoint:
                 if len(shape) > 2:
                     left_out[module] = "more than two dimensions"
                     continue
-                if module in weights or module in left_out:
-                    raise AlignmentError(
-                        f"{key} lies in two files of {self.folder}", code="checkpoint_ambiguous"
-                    )
                 facts = self._facts(key, file, shape, view.get_dtype())
                 if INPUT_EMBEDDING.search(module) and embedding is None:
                     embedding = facts

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import torch
 
-from core.alignments import Manifest, ModuleEntry, alignment_id
+from core.alignments import Manifest, ModuleEntry, WeightDigest, alignment_id
 from core.errors import AlignmentError
 from core.report import AlignmentFacts
 from worker.alignment.make import LoadedModule, Recipe, make_module, on_device
@@ -24,6 +24,12 @@ class AlignmentSource(Protocol):
 
     def module(self, name: str) -> LoadedModule:
         """One module, on the device the job runs on. Raises `AlignmentError`, `StoreError`."""
+
+    def weight_digest(self, name: str) -> WeightDigest | None:
+        """Of the aligned checkpoint's tensor of this name, None if it has none.
+
+        `lm_head.weight` is there for a tied head too. Raises `AlignmentError`.
+        """
 
     def facts(self) -> AlignmentFacts:
         """What the report says of it; of a pair, after its modules were read."""
@@ -45,6 +51,9 @@ class StoredAlignment:
     def module(self, name: str) -> LoadedModule:
         return self._loader.load(self._entries[name])
 
+    def weight_digest(self, name: str) -> WeightDigest | None:
+        return self.manifest.weights.get(name)
+
     def facts(self) -> AlignmentFacts:
         return AlignmentFacts(
             id=self.manifest.id,
@@ -64,20 +73,31 @@ class PairAlignment:
         self.shapes: Mapping[str, ModuleShape] = pair.shapes
         self.left_out: Mapping[str, str] = pair.left_out
         self._entries: dict[str, ModuleEntry] = {}
+        self._weights: dict[str, WeightDigest] = {}
 
     def module(self, name: str) -> LoadedModule:
         made = make_module(name, self.shapes[name], self.pair.difference(name), self.recipe)
         self._entries[name] = made.entry
+        weight = f"{name}.weight"
+        self._weights[weight] = self.pair.aligned.digests[weight]
         if made.entry.norm == 0.0:
             self._refuse_identical_pair()
         return on_device(made, self.device)
 
+    def weight_digest(self, name: str) -> WeightDigest | None:
+        """Reads the asked tensor's bytes, at the first call."""
+        return self.pair.aligned.digests.get(name)
+
     def facts(self) -> AlignmentFacts:
-        """The id is that of the modules read, as an alignment of just these would have it."""
+        """The id is that of the modules read: their V and their own aligned weights.
+
+        Other tensors do not enter, so that none is read for the id alone; an alignment stored of
+        the same pair has another id, which covers them all.
+        """
         entries = list(self._entries.values())
         rank = max((len(entry.sigma) for entry in entries), default=self.recipe.rank)
         return AlignmentFacts(
-            id=alignment_id(entries, rank), name=None, rank=rank, storage_loss=0.0
+            id=alignment_id(entries, rank, self._weights), name=None, rank=rank, storage_loss=0.0
         )
 
     def _refuse_identical_pair(self) -> None:

@@ -155,8 +155,8 @@ def read_manifest(files: Files) -> Manifest:
         manifest = _parsed_manifest(files)
     if manifest is None:
         raise AlignmentError(
-            f"there is no readable {MANIFEST_FILE}: name a folder that an alignment was built in,"
-            " or register the pair again under another name",
+            f"there is no {MANIFEST_FILE} that this version can read: name a folder that it built"
+            " an alignment in, or register the pair again under another name",
             code="alignment_unreadable",
         )
     return manifest
@@ -167,7 +167,8 @@ def _parsed_manifest(files: Files) -> Manifest | None:
         manifest = Manifest.model_validate_json(files.path(MANIFEST_FILE).read_bytes())
     except (OSError, ValueError):
         return None
-    return manifest if alignment_id(manifest.modules, manifest.rank) == manifest.id else None
+    own_id = alignment_id(manifest.modules, manifest.rank, manifest.weights)
+    return manifest if own_id == manifest.id else None
 
 
 def publish(folder: Path, manifest: Manifest, store: ObjectStore) -> None:

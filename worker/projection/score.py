@@ -7,8 +7,7 @@ much of the update lies in V's top directions.
 import math
 from dataclasses import dataclass
 
-from torch import Tensor
-
+from worker.projection.directions import directions
 from worker.projection.module import ModuleAlignment
 from worker.projection.thin import ThinProducts
 from worker.projection.update import Update, product_norm
@@ -16,12 +15,18 @@ from worker.projection.update import Update, product_norm
 
 @dataclass(frozen=True)
 class Scores:
-    """See `core.report.ModuleRow` for each; None where the update is zero."""
+    """See `core.report.ModuleRow` for each; None where the update is zero.
+
+    `reach`: the most of V that an update of this rank can point along, √Σ_{i≤r}σ_i².
+    """
 
     cosine: float | None
     signed: float | None
     undo: float | None
+    reach: float
     energy: float | None
+    purity: float | None
+    confined: float | None
     update_ratio: float | None
 
 
@@ -35,13 +40,19 @@ def score_update(
 ) -> Scores:
     """Scores of `scaling·B·A`, with `products` those of B and `norm` = ‖B·A‖_F."""
     if norm == 0.0:
-        return Scores(None, None, None, None, 0.0)
+        return Scores(None, None, None, 0.0, None, None, None, 0.0)
     signed = _signed(update, alignment, products, norm)
+    reach = _reach(alignment, update.rank)
+    inside = Update(alignment.u.T.to(update.b.dtype) @ update.b, update.a)  # (k, r), (r, in)
+    written_to = directions(update, inside.b)
     return Scores(
         cosine=_cosine(update, products, norm),
         signed=signed,
-        undo=_undo(signed, alignment, update.rank),
-        energy=_energy(update, alignment.u, norm),
+        undo=signed * alignment.norm / reach if reach else 0.0,
+        reach=reach,
+        energy=min(1.0, (product_norm(inside) / norm) ** 2),  # ‖U_kᵀ·B·A‖² / ‖B·A‖²
+        purity=written_to.purity,
+        confined=written_to.confined,
         update_ratio=_update_ratio(scaling * norm, alignment.aligned_norm),
     )
 
@@ -71,21 +82,11 @@ def _signed(
     return min(1.0, max(-1.0, dot / (norm * alignment.norm)))
 
 
-def _undo(signed: float, alignment: ModuleAlignment, rank: int) -> float:
-    """`signed` relative to the best any update of this rank could do: ±√Σ_{i≤r}σ_i² / ‖V‖_F.
-
-    Directions past those stored are taken as large as the last one stored, ‖V‖_F at most.
-    """
+def _reach(alignment: ModuleAlignment, rank: int) -> float:
+    """√Σ_{i≤r}σ_i², ‖V‖_F at most: directions past those stored are taken as large as the last."""
     sigma = alignment.sigma.double()[:rank]
     if alignment.norm == 0.0 or sigma.numel() == 0:
         return 0.0
     missing = max(0, min(rank, *alignment.v.shape) - sigma.numel())
     squared = float((sigma**2).sum() + missing * sigma[-1] ** 2)
-    reachable = min(math.sqrt(squared), alignment.norm)
-    return signed * alignment.norm / reachable
-
-
-def _energy(update: Update, u: Tensor, norm: float) -> float:
-    """‖U_kᵀ·B·A‖² / ‖B·A‖²."""
-    inside = Update(u.T.to(update.b.dtype) @ update.b, update.a)  # (k, r), (r, in)
-    return min(1.0, (product_norm(inside) / norm) ** 2)
+    return min(math.sqrt(squared), alignment.norm)

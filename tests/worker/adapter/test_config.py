@@ -8,7 +8,8 @@ import peft
 import pytest
 
 from tests.worker.making import CONFIG
-from worker.adapter.config import known_fields, read_config
+from worker.adapter.config import read_config
+from worker.adapter.peft_config import known_fields
 
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(peft.LoraConfig)])

@@ -40,7 +40,7 @@ def write(folder: Path, pair: Folders) -> list[Written]:
     adapter = Adapter((module(),), False, None, None, (), ())
     written = [as_uploaded(m) for m in adapter.modules]
     with pair_alignment(pair.base, pair.aligned) as alignment:
-        write_adapter(folder, adapter, written, alignment, base_name=None)
+        write_adapter(folder, adapter, written, alignment, base_name=None, provenance={})
     return written
 
 

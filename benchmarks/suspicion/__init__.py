@@ -1,0 +1,1 @@
+"""Signs that an adapter attacks the method itself, measured on benign and hostile adapters."""

@@ -1,0 +1,28 @@
+"""What a policy makes of findings: refused, stripped, projected, reported."""
+
+from collections.abc import Iterable
+
+from core.findings import Finding, Outcome
+from core.policy import Policy, Suspicion
+from core.store.layout import INPUT_FILES
+
+_OF_SUSPICION: dict[Suspicion, Outcome] = {
+    "report": "reported",
+    "project": "projected",
+    "refuse": "refused",
+}
+
+
+def under_policy(findings: Iterable[Finding], policy: Policy) -> list[Finding]:
+    """Each finding with its outcome under the policy."""
+    return [found.model_copy(update={"outcome": _outcome(found, policy)}) for found in findings]
+
+
+def _outcome(found: Finding, policy: Policy) -> Outcome:
+    if found.severity == "suspicious":
+        return _OF_SUSPICION[policy.suspicious]
+    if found.severity == "refuse" and policy.extras.handling(found.code) == "strip":
+        # One of the adapter's own two files cannot be left out, whatever is wrong with it.
+        of_the_two = found.kind == "file" and found.subject in INPUT_FILES
+        return "refused" if of_the_two else "stripped"
+    return found.outcome

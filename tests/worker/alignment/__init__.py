@@ -1,0 +1,1 @@
+"""Checkpoints and what an alignment holds of them."""
