@@ -103,7 +103,8 @@ def _base_name(config: bytes | None) -> str | None:
         return None  # the adapter's fault, which the worker reports once there is an alignment
     if not isinstance(parsed, dict):
         return None
-    name = parsed.get("base_model_name_or_path" if "peft_type" in parsed else "model")
+    field = "model" if "lora_parameters" in parsed else "base_model_name_or_path"  # MLX or PEFT
+    name = parsed.get(field)
     return name if isinstance(name, str) else None
 
 

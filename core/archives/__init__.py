@@ -55,8 +55,7 @@ def _members(file: BinaryIO, max_bytes: int) -> Iterator[Iterator[Member]]:
         with zip_members(file) as members:
             yield members
     else:
-        with metered(file, kind, max_bytes) as stream:
-            yield tar_members(stream)
+        yield tar_members(metered(file, kind, max_bytes))
 
 
 def _keep(members: Iterator[Member], folder: Path, budget: Budget) -> Unpacked:

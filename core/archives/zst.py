@@ -78,7 +78,7 @@ class ZstdStream:
 
 def _check_header(header: bytes) -> None:
     """Judged by the header alone: a decoder's own limits depend on how much it is given at once."""
-    if not header.startswith(MAGIC):
+    if not header.startswith(MAGIC[: len(header)]):
         raise unreadable("what follows a frame of its compression is no frame of data")
     if len(header) < _SHORTEST_HEADER:
         raise unreadable("it ends before its compression does")

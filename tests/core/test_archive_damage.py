@@ -1,5 +1,6 @@
 """Damaged archives: no smaller adapter, and never a crash."""
 
+import gzip
 import tarfile
 import zipfile
 from pathlib import Path
@@ -64,6 +65,30 @@ def test_wrong_checksum_of_gzip_is_refused(tmp_path: Path) -> None:
     data = bytearray(pack_tar_gz(ADAPTER))
     data[-8] ^= 1
     assert refused(tmp_path, bytes(data)).code == "archive_unreadable"
+
+
+@pytest.mark.parametrize(
+    "behind", [gzip.compress(b""), gzip.compress(pack_tar(ADAPTER)), b"garbage", bytes(9) + b"\1"]
+)
+def test_nothing_may_follow_a_gzip_member(behind: bytes, tmp_path: Path) -> None:
+    """Where one reader goes on with the next member, another stops: so there is only one."""
+    assert refused(tmp_path, pack_tar_gz(ADAPTER) + behind).code == "archive_unreadable"
+
+
+def test_zeros_may_follow_a_gzip_member(tmp_path: Path) -> None:
+    """Tapes and block devices pad with them."""
+    archive = tmp_path / "upload"
+    archive.write_bytes(pack_tar_gz(ADAPTER) + bytes(100_000))
+    (tmp_path / "inside").mkdir()
+    assert set(unpack(archive, tmp_path / "inside", max_bytes=CAP).files) == set(ADAPTER)
+
+
+@pytest.mark.parametrize("kept", [1, 9, 17, 18, 40, -9, -8, -1])
+def test_a_cut_gzip_member_is_refused(kept: int, tmp_path: Path) -> None:
+    """Wherever it is cut: in its header, its content or its checksum."""
+    data = pack_tar_gz(ADAPTER)[:kept]
+    expected = {"archive_format_unsupported"} if kept == 1 else {"archive_unreadable"}
+    assert {refused(tmp_path, data).code} == expected
 
 
 @settings(max_examples=150, deadline=None)
