@@ -57,6 +57,12 @@ TENSORS = {
         "Use the module's full name.",
         "score, where the model has score and model.score",
     ),
+    "mixed_prefixes": _refuse(
+        "Some modules are named with the base model's prefix and some without it. No model has"
+        " both, so a reader would serve only a part of the adapter.",
+        "Save the adapter from the model that it was trained on.",
+        "model.layers.0.….q_proj beside layers.1.….q_proj",
+    ),
     "shape_mismatch": _refuse(
         "The factors do not fit the weight of the registered pair.",
         _RIGHT_MODEL,

@@ -1,13 +1,14 @@
 """Tensor names → lora_A/lora_B pairs by module; every name that is none is a finding."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from core.findings import Finding, finding
 
 PEFT_PREFIX = "base_model.model."
-MODEL_PREFIXES = ("model.", "transformer.")
+MODEL_PREFIXES = ("model.", "transformer.", "gpt_neox.")
 FACTORS = {
     ".lora_A.weight": "a",
     ".lora_B.weight": "b",
@@ -93,7 +94,7 @@ def resolve(
         else:
             detail = ", ".join(candidates)
             found.append(finding("ambiguous_module", "tensor", pair.b, detail))
-    return resolved, found + _taken_twice(pairs, resolved)
+    return resolved, found + _taken_twice(pairs, resolved) + _mixed(pairs, resolved)
 
 
 def _taken_twice(pairs: Iterable[PairKeys], resolved: Mapping[str, str]) -> list[Finding]:
@@ -109,9 +110,34 @@ def _taken_twice(pairs: Iterable[PairKeys], resolved: Mapping[str, str]) -> list
     return found
 
 
+def _mixed(pairs: Iterable[PairKeys], resolved: Mapping[str, str]) -> list[Finding]:
+    """No model has some modules with the prefix and some without: a reader would find a part."""
+    added = {
+        pair: _prefix(pair.path, resolved[pair.path]) for pair in pairs if pair.path in resolved
+    }
+    if len(set(added.values())) <= 1:
+        return []
+    usual, _ = Counter(added.values()).most_common(1)[0]
+    return [
+        finding("mixed_prefixes", "tensor", pair.b, f"{resolved[pair.path]} in the alignment")
+        for pair, prefix in added.items()
+        if prefix != usual
+    ]
+
+
+def _prefix(path: str, name: str) -> tuple[str, str]:
+    """What the path has in front that the alignment's name has not, and the other way round."""
+    longer = len(path) - len(name)
+    return (path[:longer], "") if longer > 0 else ("", name[:-longer])
+
+
 def spellings(path: str) -> list[str]:
-    shorter = [path.removeprefix(p) for p in MODEL_PREFIXES if path.startswith(p)]
-    return [path, *shorter, *(p + path for p in MODEL_PREFIXES)]
+    """The path itself, and with one model prefix taken off or put on; never one for another."""
+    prefix = next((p for p in MODEL_PREFIXES if path.startswith(p)), None)
+    if prefix is None:
+        return [path, *(p + path for p in MODEL_PREFIXES)]
+    shorter = path.removeprefix(prefix)
+    return [path] if shorter.startswith(MODEL_PREFIXES) else [path, shorter]
 
 
 def _not_in_alignment(pair: PairKeys, left_out: Mapping[str, str]) -> Finding:

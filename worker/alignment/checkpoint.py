@@ -22,12 +22,12 @@ INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 CONV1D_MODELS = frozenset({"gpt2", "openai-gpt", "imagegpt", "decision_transformer"})
 CONV1D_FAMILIES = frozenset({"c_attn", "c_fc", "c_proj", "q_attn"})
+HEADS = frozenset({"lm_head", "embed_out"})
 EMBEDDING = re.compile(
-    r"(^|\.)(embed_tokens|wte|wpe|embed_in|embed_positions|word_embeddings|position_embeddings"
-    r"|token_type_embeddings|shared)$"
+    r"(^|\.)(wte|wpe|shared|relative_attention_bias|(?!embed_out$)[a-z_]*(embed|embd)[a-z_]*)$"
 )
 INPUT_EMBEDDING = re.compile(r"(^|\.)(embed_tokens|wte|embed_in|word_embeddings|shared)$")
-ROUTER = re.compile(r"(^|\.)(gate|router|router\.layer|shared_expert_gate)$")
+ROUTER = re.compile(r"(^|\.)(gate|gating|router|router_gate|shared_expert_gate)(\.|$)")
 NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
@@ -127,7 +127,7 @@ class Checkpoint:
                 else:
                     weights[module] = facts
         tied = self.config.get("tie_word_embeddings", True)  # left out where it is the default
-        if tied and embedding and "lm_head" not in weights:
+        if tied and embedding and not HEADS & weights.keys():
             weights["lm_head"] = embedding
         return weights, left_out
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.adapter.keys import canonical_key, pair_keys, resolve
+from worker.adapter.keys import PairKeys, canonical_key, pair_keys, resolve
 
 PART = st.from_regex(r"[A-Za-z0-9_-]{1,6}", fullmatch=True)
 PATH = st.lists(PART, min_size=1, max_size=5).map(".".join)
@@ -55,3 +55,33 @@ def test_module_is_not_taken_for_one_that_was_left_out(left_out: str) -> None:
     resolved, found = resolve(pairs, judged, {left_out: "not asked for"})
     assert resolved == {}
     assert [(f.code, f.subject) for f in found] == [("ambiguous_module", canonical_key("a", "b"))]
+
+
+def keys_of(*paths: str) -> list[PairKeys]:
+    names = [canonical_key(path, factor) for path in paths for factor in "ab"]
+    return pair_keys(names)[0]
+
+
+@pytest.mark.parametrize(
+    ("paths", "modules"),
+    [
+        (("model.a", "model.b", "c"), ("model.a", "model.b", "model.c")),
+        (("a", "b", "model.c"), ("a", "b", "c")),
+        (("transformer.a", "transformer.b", "model.c"), ("a", "b", "c")),
+    ],
+)
+def test_one_adapter_spells_the_models_prefix_in_one_way(
+    paths: tuple[str, ...], modules: tuple[str, ...]
+) -> None:
+    """No model has some modules with it and some without: PEFT would serve a part in silence."""
+    _, found = resolve(keys_of(*paths), modules, {})
+    assert [(f.code, f.subject) for f in found] == [
+        ("mixed_prefixes", canonical_key(paths[2], "b"))
+    ]
+
+
+@pytest.mark.parametrize("path", ["transformer.model.a", "model.model.a", "model.transformer.a"])
+def test_a_prefix_is_not_taken_for_another(path: str) -> None:
+    """`transformer.model.a` is no spelling of `model.a` that any reader finds."""
+    _, found = resolve(keys_of(path), ["model.a", "transformer.a"], {})
+    assert [f.code for f in found] == ["module_not_in_alignment"]

@@ -12,21 +12,19 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tests.worker.making import run
-from tests.worker.peft.checks import HALF, PEFT_NOISE, output_bytes, sanitize_and_check
-from tests.worker.peft.models import (
+from tests.worker.peft.architectures import (
     ARCHITECTURES,
     GPT2,
     LLAMA,
+    PREFIXED,
     Architecture,
-    ModelPair,
-    build,
     default_targets,
-    make_pair,
-    save_pair,
-    train,
 )
+from tests.worker.peft.checks import HALF, PEFT_NOISE, output_bytes, sanitize_and_check
+from tests.worker.peft.models import ModelPair, build, make_pair, save_pair, train
 
 pytestmark = pytest.mark.filterwarnings(PEFT_NOISE)
+prefixed = pytest.mark.parametrize("architecture", PREFIXED, ids=lambda a: a.name)
 by_name = pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: a.name)
 DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 
@@ -101,7 +99,7 @@ def test_16_bit_checkpoints_work(
     sanitize_and_check(adapter, pair, tmp_path / "out")
 
 
-@by_name
+@prefixed
 def test_checkpoint_without_prefix_serves_an_adapter_with_it(
     architecture: Architecture, tmp_path: Path
 ) -> None:
@@ -116,7 +114,7 @@ def test_checkpoint_without_prefix_serves_an_adapter_with_it(
     sanitize_and_check(adapter, pair, tmp_path / "out")
 
 
-@by_name
+@prefixed
 def test_checkpoint_with_prefix_serves_an_adapter_without_it(
     architecture: Architecture, tmp_path: Path
 ) -> None:

@@ -6,16 +6,10 @@ from typing import Any
 import pytest
 
 from core.policy import Policy
+from tests.worker.peft.architectures import GPT2, QWEN2, Architecture, default_targets
 from tests.worker.peft.checks import HALF, PEFT_NOISE, sanitize_and_check
 from tests.worker.peft.formulas import Project, blended, complement, safe_lora, subspace, zero
-from tests.worker.peft.models import (
-    GPT2,
-    QWEN2,
-    Architecture,
-    default_targets,
-    make_pair,
-    train,
-)
+from tests.worker.peft.models import make_pair, train
 
 pytestmark = pytest.mark.filterwarnings(PEFT_NOISE)
 

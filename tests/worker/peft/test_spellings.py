@@ -10,17 +10,15 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from tests.worker.making import run
-from tests.worker.peft.checks import HALF, PEFT_NOISE, output_bytes, sanitize_and_check
-from tests.worker.peft.models import (
+from tests.worker.peft.architectures import (
     ARCHITECTURES,
     GPT2,
     LLAMA,
     Architecture,
-    ModelPair,
     default_targets,
-    make_pair,
-    train,
 )
+from tests.worker.peft.checks import HALF, PEFT_NOISE, output_bytes, sanitize_and_check
+from tests.worker.peft.models import ModelPair, make_pair, train
 
 pytestmark = pytest.mark.filterwarnings(PEFT_NOISE)
 Rename = Callable[[str], str]

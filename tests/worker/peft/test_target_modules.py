@@ -10,8 +10,9 @@ from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLVisionCon
 from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel
 
 from tests.worker.making import generator, run
+from tests.worker.peft.architectures import GPT2, LLAMA, default_targets
 from tests.worker.peft.checks import HALF, PEFT_NOISE, sanitize_and_check
-from tests.worker.peft.models import GPT2, LLAMA, default_targets, make_pair, save_pair, train
+from tests.worker.peft.models import make_pair, save_pair, train
 from tests.worker.peft.serving import load_strictly
 
 pytestmark = pytest.mark.filterwarnings(PEFT_NOISE)
