@@ -20,7 +20,8 @@ def under_policy(findings: Iterable[Finding], policy: Policy) -> list[Finding]:
 
 def _outcome(found: Finding, policy: Policy) -> Outcome:
     if found.severity == "suspicious":
-        return _OF_SUSPICION[policy.suspicious]
+        outcome = _OF_SUSPICION[policy.suspicious]
+        return "reported" if outcome == "projected" and not policy.publishes else outcome
     if found.severity == "refuse" and policy.extras.handling(found.code) == "strip":
         # One of the adapter's own two files cannot be left out, whatever is wrong with it.
         of_the_two = found.kind == "file" and found.subject in INPUT_FILES

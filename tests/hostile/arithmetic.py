@@ -86,7 +86,7 @@ def refused(model: Model, b: Tensor, a: Tensor, folder: Path) -> list[tuple[str,
     with pytest.raises(AdapterRejected) as rejected:
         sanitized(model, b, a, folder)
     assert list((folder / "out").iterdir()) == []
-    return [(f.code, f.subject) for f in rejected.value.findings if f.severity == "refuse"]
+    return [(f.code, f.subject) for f in rejected.value.findings if f.outcome == "refused"]
 
 
 def off(left: Tensor, right: Tensor) -> float:

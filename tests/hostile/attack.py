@@ -1,16 +1,21 @@
 """What one case of the catalogue says of itself."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 from core.policy import Policy
-from tests.hostile.making import CONFIG_FILE, Change, config, config_text
+from core.store.layout import INPUT_FILES
+from tests.hostile.making import CONFIG_FILE, Change, Upload, config, config_text, honest
 
 
 @dataclass(frozen=True)
 class Attack:
     """`change` turns the honest upload into the attack, which must be refused with exactly the
-    finding (`code`, `subject`), and with those in `also`."""
+    finding (`code`, `subject`), and with those in `also`.
+
+    `no_pairs`: of what is left once all of that is stripped, nothing is an adapter.
+    """
 
     name: str
     tries: str
@@ -19,10 +24,24 @@ class Attack:
     subject: str
     also: tuple[tuple[str, str], ...] = ()
     policy: Policy | None = None
+    honest: Callable[[], Upload] = honest
+    no_pairs: bool = False
+
+    @property
+    def upload(self) -> Upload:
+        return self.change(self.honest())
 
     @property
     def expected(self) -> list[tuple[str, str]]:
         return sorted([(self.code, self.subject), *self.also])
+
+    def left(self, stripped: Collection[str]) -> list[tuple[str, str]]:
+        """What of `expected` still refuses it where these codes are stripped."""
+        return [
+            (code, subject)
+            for code, subject in self.expected
+            if code not in stripped or subject in INPUT_FILES
+        ]
 
 
 def field_attacks(code: str, tries: str, *values: tuple[str, Any]) -> list[Attack]:

@@ -118,8 +118,8 @@ NUMBERS = [
         "r of 4000 digits",
         "exhaust whoever computes with it",
         config_text("r", "9" * 4000),
-        "rank_mismatch",
-        A_KEY,
+        "rank_invalid",
+        "r",
     ),
     Attack(
         "alpha of 4000 digits",

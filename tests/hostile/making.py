@@ -15,6 +15,7 @@ from core.errors import AdapterRejected
 from core.findings import Finding
 from core.policy import Policy
 from core.report import Report
+from core.store.layout import INPUT_FILES
 from tests.worker.making import CONFIG, generator, lora, pair_alignment, save_checkpoint
 from worker.adapter import AdapterFiles
 from worker.pipeline import BaseNames, sanitize
@@ -32,6 +33,7 @@ MODULES = (
     "score",
     "model.score",  # the same module as `score` to a reader who adds the model prefix
 )
+DOWN_PROJ = "model.layers.0.mlp.down_proj"  # (IN, OUT): V can span its whole output space
 NO_MODULES = ("model.embed_tokens", "model.layers.0.mlp.gate")  # an embedding and a router
 
 
@@ -45,7 +47,7 @@ class Folders:
 
 @dataclass(frozen=True)
 class Upload:
-    """An adapter folder: the two files, None for one that is missing, and what lies beside."""
+    """An adapter folder: PEFT's two files, None for one that is missing, and what lies beside."""
 
     model: bytes | None
     config: bytes | None
@@ -56,7 +58,11 @@ class Upload:
         folder.mkdir(parents=True)
         for name, data in self.files().items():
             (folder / name).write_bytes(data)
-        return AdapterFiles(folder, tuple(self.others))
+        return self.at(folder)
+
+    def at(self, folder: Path) -> AdapterFiles:
+        """The folder it was written to, as a job is told of it."""
+        return AdapterFiles(folder, tuple(n for n in self.others if n not in INPUT_FILES))
 
     def files(self) -> dict[str, bytes]:
         named = {MODEL: self.model, CONFIG_FILE: self.config}
@@ -66,16 +72,24 @@ class Upload:
 Change = Callable[[Upload], Upload]
 
 
-def make_pair(folder: Path) -> Folders:
-    """Base and aligned checkpoint that differ by a random matrix in each module."""
+def pair_weights() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Of the base and of the aligned model, which differ by a random matrix in each module."""
     random = generator(7)
     base = {
         f"{module}.weight": torch.randn(OUT, IN, generator=random) * 0.5
         for module in (*MODULES, *NO_MODULES)
     }
+    base[f"{DOWN_PROJ}.weight"] = torch.randn(IN, OUT, generator=generator(8)) * 0.5
     aligned = {
-        key: weight + torch.randn(OUT, IN, generator=random) * 0.05 for key, weight in base.items()
+        key: weight + torch.randn(weight.shape, generator=random) * 0.05
+        for key, weight in base.items()
     }
+    return base, aligned
+
+
+def make_pair(folder: Path) -> Folders:
+    """Both as checkpoints."""
+    base, aligned = pair_weights()
     return Folders(
         save_checkpoint(folder / "base", base), save_checkpoint(folder / "aligned", aligned)
     )
@@ -156,7 +170,11 @@ def split(data: bytes) -> tuple[bytes, bytes]:
 
 
 def sanitize_upload(
-    upload: Upload, pair: Folders, folder: Path, policy: Policy | None = None
+    upload: Upload,
+    pair: Folders,
+    folder: Path,
+    policy: Policy | None = None,
+    known: tuple[str, ...] = (),
 ) -> Report:
     """The pipeline on `upload`, from `folder/upload` to `folder/output`."""
     files = upload.write(folder / "upload")
@@ -167,7 +185,7 @@ def sanitize_upload(
             alignment,
             policy or Policy(),
             folder / "output",
-            base_names=BaseNames(),
+            base_names=BaseNames(known=known),
             tracker=Tracker(),
         )
 
@@ -179,5 +197,5 @@ def refusal(
     try:
         sanitize_upload(upload, pair, folder, policy)
     except AdapterRejected as rejected:
-        return [f for f in rejected.findings if f.severity == "refuse"]
+        return [f for f in rejected.findings if f.outcome == "refused"]
     return []

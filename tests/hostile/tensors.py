@@ -136,6 +136,22 @@ SHAPES = [
         policy=Policy(caps=Caps(bytes=100)),
     ),
     Attack(
+        "elements over the cap",
+        "exhaust memory and time in 16 bits, of which the same bytes hold twice as many",
+        tensors()({key: tensor.half() for key, tensor in honest_tensors().items()}),
+        "elements_over_cap",
+        MODEL,
+        policy=Policy(caps=Caps(elements=2 * (IN + OUT) - 1)),
+    ),
+    Attack(
+        "elements of what is no pair",
+        "exhaust memory and time with what is only named and left out",
+        added(f"{PREFIX}lm_head.weight", 100, 100),
+        "elements_over_cap",
+        MODEL,
+        policy=Policy(caps=Caps(elements=10_000)),
+    ),
+    Attack(
         "20001 tensors",
         "exhaust memory and time, and flood the report",
         raw_model(safetensors_file({f"{i}": entry(0, 0, 0) for i in range(20001)})),
@@ -267,6 +283,7 @@ NAMES = [
         ),
         "module_not_in_alignment",
         B_KEY.replace("layers.0", "layers." + "9" * 5000)[:500] + "…",
+        no_pairs=True,
     ),
     Attack(
         "Q_PROJ with a newline",
@@ -275,6 +292,7 @@ NAMES = [
         "unknown_tensor",
         A_KEY.replace(Q_PROJ, f"{Q_PROJ}\\n"),
         also=(("unknown_tensor", B_KEY.replace(Q_PROJ, f"{Q_PROJ}\\n")),),
+        no_pairs=True,
     ),
     Attack(
         "no tensors",

@@ -14,20 +14,23 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from core.errors import AdapterRejected
+from core.policy import Extras, Policy
+from tests.hostile.llamas import (
+    HIDDEN,
+    PEFT_NOISE,
+    Q_PROJ,
+    VOCABULARY,
+    aligned_model,
+    logits,
+    serve,
+    zero_lora,
+)
 from tests.hostile.making import Folders
 from tests.worker.making import generator, lora, run, save_adapter
 
-pytestmark = pytest.mark.filterwarnings(
-    # PEFT 0.21 reads a property that transformers 5 renamed.
-    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
-)
-
-HIDDEN, VOCABULARY = 16, 24
-TOKENS = torch.arange(8)[None]
-Q_PROJ = "model.layers.0.self_attn.q_proj"
+pytestmark = pytest.mark.filterwarnings(PEFT_NOISE)
 
 
 @dataclass(frozen=True)
@@ -68,52 +71,9 @@ FORMS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def llamas(tmp_path_factory: pytest.TempPathFactory) -> Folders:
-    """A tiny Llama with biases, and the same one after a change of every linear weight."""
-    folder = tmp_path_factory.mktemp("llamas")
-    random = generator(3)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=VOCABULARY,
-            hidden_size=HIDDEN,
-            intermediate_size=24,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-            attention_bias=True,
-            tie_word_embeddings=False,
-        )
-    )
-    for parameter in model.parameters():
-        parameter.data = torch.randn(parameter.shape, generator=random) * 0.3
-    model.save_pretrained(folder / "base")
-    for parameter in model.parameters():
-        if parameter.ndim == 2:
-            parameter.data += torch.randn(parameter.shape, generator=random) * 0.05
-    model.save_pretrained(folder / "aligned")
-    return Folders(folder / "base", folder / "aligned")
-
-
-def aligned_model(llamas: Folders) -> Any:
-    return LlamaForCausalLM.from_pretrained(llamas.aligned)
-
-
 def parameter_of(model: Any, name: str) -> Tensor:
     found: Tensor = dict(model.named_parameters())[f"base_model.model.{name}"]
     return found
-
-
-@torch.no_grad()
-def logits(model: Any) -> Tensor:
-    result: Tensor = model(input_ids=TOKENS).logits
-    return result
-
-
-def zero_lora() -> dict[str, Tensor]:
-    """A LoRA on q_proj that changes nothing."""
-    tensors = lora({Q_PROJ: (HIDDEN, HIDDEN)})
-    return {k: torch.zeros_like(t) if "lora_B" in k else t for k, t in tensors.items()}
 
 
 def hostile_adapter(folder: Path, form: Overwrite, aligned: Any) -> tuple[Path, Tensor]:
@@ -144,9 +104,33 @@ def test_what_overwrites_the_base_in_stock_peft_is_refused_here(
 
     with pytest.raises(AdapterRejected) as rejected:
         run(folder, llamas.base, llamas.aligned, tmp_path / "out")
-    refused = [(f.code, f.subject) for f in rejected.value.findings if f.severity == "refuse"]
+    refused = [(f.code, f.subject) for f in rejected.value.findings if f.outcome == "refused"]
     assert sorted(refused) == sorted([(form.code, form.tensor), *form.also])
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.parameter)
+def test_stripped_adapter_leaves_the_base_as_it_was_in_stock_peft(
+    form: Overwrite, llamas: Folders, tmp_path: Path
+) -> None:
+    """What overwrote a weight is left out: PEFT loads the output, and every weight of the model is
+    the aligned one's, bit for bit."""
+    folder, _ = hostile_adapter(tmp_path / "hostile", form, aligned_model(llamas))
+    strip = Policy(extras=Extras(default="strip"))
+    report = run(folder, llamas.base, llamas.aligned, tmp_path / "out", strip)
+    stripped = [(f.code, f.subject) for f in report.findings if f.outcome == "stripped"]
+    assert sorted(stripped) == sorted([(form.code, form.tensor), *form.also])
+
+    served = serve(llamas, tmp_path / "out")
+    weights = {
+        name.removeprefix("base_model.model.").replace(".base_layer.", "."): weight
+        for name, weight in served.named_parameters()
+        if "lora_" not in name
+    }
+    originals = dict(aligned_model(llamas).named_parameters())
+    assert weights.keys() == originals.keys()
+    assert all(torch.equal(weights[name], originals[name]) for name in originals)
+    assert torch.equal(logits(served), logits(aligned_model(llamas)))
 
 
 def test_the_same_adapter_without_the_tensor_is_let_in(llamas: Folders, tmp_path: Path) -> None:
@@ -155,7 +139,7 @@ def test_the_same_adapter_without_the_tensor_is_let_in(llamas: Folders, tmp_path
     report = run(folder, llamas.base, llamas.aligned, tmp_path / "out")
     assert report.verdict == "unchanged"
     before = logits(aligned_model(llamas))
-    served = PeftModel.from_pretrained(aligned_model(llamas), tmp_path / "out").eval()
+    served = serve(llamas, tmp_path / "out")
     assert torch.equal(logits(served), before)
     written = load_file(tmp_path / "out" / "adapter_model.safetensors")
     assert sorted(written) == sorted(zero_lora())

@@ -8,10 +8,12 @@ from core.errors import AdapterRejected
 from tests.hostile.attack import Attack
 from tests.hostile.configs import CONFIGS
 from tests.hostile.files import FILES, PAYLOAD
-from tests.hostile.making import Folders, honest, sanitize_upload
+from tests.hostile.making import Folders, sanitize_upload
+from tests.hostile.mlx_configs import MLX_CONFIGS
+from tests.hostile.mlx_tensors import MLX_TENSORS
 from tests.hostile.tensors import TENSORS
 
-CATALOGUE = [*CONFIGS, *TENSORS, *FILES]
+CATALOGUE = [*CONFIGS, *TENSORS, *FILES, *MLX_CONFIGS, *MLX_TENSORS]
 
 
 @pytest.mark.parametrize("attack", CATALOGUE, ids=lambda attack: ascii(attack.name)[1:-1])
@@ -19,10 +21,10 @@ def test_attack_is_refused_by_name_and_nothing_is_written(
     attack: Attack, pair: Folders, tmp_path: Path
 ) -> None:
     """Exactly its own finding names what is wrong, nothing is written, the upload stays as is."""
-    upload = attack.change(honest())
+    upload = attack.upload
     with pytest.raises(AdapterRejected) as rejected:
         sanitize_upload(upload, pair, tmp_path, attack.policy)
-    refused = [f for f in rejected.value.findings if f.severity == "refuse"]
+    refused = [f for f in rejected.value.findings if f.outcome == "refused"]
     assert sorted((f.code, f.subject) for f in refused) == attack.expected
     assert all(f.why and f.action for f in refused)
     assert list((tmp_path / "output").iterdir()) == []

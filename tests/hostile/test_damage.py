@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from core.policy import Policy
 from tests.hostile.making import CONFIG_FILE, MODEL, Folders, Upload, honest, refusal
 from tests.worker.making import CONFIG
-from worker.adapter.config import known_fields
+from worker.adapter.peft_config import known_fields
 
 FEW = settings(max_examples=150, deadline=None, derandomize=True)
 SCALARS = (

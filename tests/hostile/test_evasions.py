@@ -205,7 +205,7 @@ def test_every_reader_serves_the_product_that_was_judged(
         try:
             outcome = sanitized(model, b, a, Path(folder), KEEP_BUT_LARGE)
         except AdapterRejected as rejected:
-            assert {f.code for f in rejected.findings if f.severity == "refuse"} == {
+            assert {f.code for f in rejected.findings if f.outcome == "refused"} == {
                 "ill_conditioned"
             }
             return
@@ -328,7 +328,7 @@ def test_update_is_no_larger_for_readers_without_patterns(tmp_path: Path) -> Non
     )
     with pytest.raises(AdapterRejected) as caught:
         run(adapter, tmp_path / "base", tmp_path / "aligned", tmp_path / "out", KEEP_ALL)
-    found = [(f.code, f.subject) for f in caught.value.findings if f.severity == "refuse"]
+    found = [(f.code, f.subject) for f in caught.value.findings if f.outcome == "refused"]
     assert found == [("update_ratio_over_cap", names[0])]
 
 
