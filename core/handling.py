@@ -21,7 +21,8 @@ def under_policy(findings: Iterable[Finding], policy: Policy) -> list[Finding]:
 def _outcome(found: Finding, policy: Policy) -> Outcome:
     if found.severity == "suspicious":
         outcome = _OF_SUSPICION[policy.suspicious]
-        return "reported" if outcome == "projected" and not policy.publishes else outcome
+        projects = policy.publishes and policy.strength > 0.0
+        return "reported" if outcome == "projected" and not projects else outcome
     if found.severity == "refuse" and policy.extras.handling(found.code) == "strip":
         # One of the adapter's own two files cannot be left out, whatever is wrong with it.
         of_the_two = found.kind == "file" and found.subject in INPUT_FILES

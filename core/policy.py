@@ -89,7 +89,8 @@ class Extras(Frozen):
 
 
 class Caps(Frozen):
-    """Upper bounds; what exceeds one is refused. `elements` and `bytes` count all tensors."""
+    """Upper bounds; what exceeds one is refused. `elements` counts all tensors, `bytes`
+    the whole file of weights."""
 
     rank: Annotated[int, Field(ge=1)] = 512
     tensors: Annotated[int, Field(ge=1)] = 20_000

@@ -12,7 +12,7 @@ from core.selection import Reason
 
 SCHEMA: Literal["safelora-gate/report/1"] = "safelora-gate/report/1"
 ENGINE_NAME = "safelora-gate"
-ENGINE_VERSION = "0.1.0"
+ENGINE_VERSION = "0.2.0"
 
 Verdict = Literal["unchanged", "projected", "scored", "rejected"]
 
@@ -23,7 +23,8 @@ class ModuleRow(Frozen):
     cosine        <C·B·A, B·A> / (‖C·B·A‖·‖B·A‖); null for a zero update
     baseline      the cosine a random update of this shape would have
     signed        <s·B·A, V> / (‖s·B·A‖·‖V‖)
-    undo          signed, relative to the best an update of this rank could do; -1 undoes V
+    undo          signed, relative to the best an update in as many directions could do; -1 undoes
+                  V; directions that hold 1 % of the update count, not the rank it claims
     energy        share of ‖B·A‖² in V's top left singular directions
     purity        1 where the update writes along a single singular direction of V
     confined      1 where it writes within V's top directions only

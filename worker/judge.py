@@ -67,8 +67,14 @@ class Judged:
 
     @property
     def size(self) -> float:
-        """‖s·B·A‖_F, as served."""
-        return self.module.scaling * self.norm
+        """‖s·B·A‖_F at the largest scale that a known reader serves it with."""
+        return self.module.served_scaling * self.norm
+
+    @property
+    def served_ratio(self) -> float | None:
+        """`update_ratio` at that scale."""
+        ratio = self.scores.update_ratio
+        return None if ratio is None else ratio * self.module.served_scaling / self.module.scaling
 
     @property
     def retained(self) -> float | None:
@@ -129,6 +135,15 @@ def _well_conditioned(
         detail = f"‖B‖·‖A‖ is {factor:.1e} times ‖B·A‖, which is {norm:.1e}"
         return update, norm, True, [finding("ill_conditioned", "module", module.path, detail)]
     return refactored, norm, True, [finding("refactored", "module", module.path)]
+
+
+def grown_over_cap(judged: Judged, policy: Policy) -> list[Finding]:
+    """A refusal if projecting makes the update larger than the cap: σ²/‖V‖_F may exceed 1."""
+    ratio, retained = judged.served_ratio, judged.retained
+    if ratio is None or retained is None or ratio * retained <= policy.caps.update_ratio:
+        return []
+    detail = f"{ratio * retained:.3g} once projected, cap {policy.caps.update_ratio}"
+    return [finding("update_ratio_over_cap", "module", judged.module.path, detail)]
 
 
 def _limits(

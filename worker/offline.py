@@ -17,7 +17,7 @@ from core.policy import Policy, parse_policy
 from core.render.html import render_html
 from core.render.terminal import finding_text, print_report
 from core.report import Report
-from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL, REPORT_HTML, REPORT_JSON
+from core.store.layout import INPUT_FILES, REPORT_HTML, REPORT_JSON
 from worker.adapter import AdapterFiles
 from worker.alignment.make import Recipe
 from worker.alignment.pair import Pair
@@ -110,8 +110,7 @@ def _check_folders(arguments: argparse.Namespace) -> None:
 
 
 def _other_names(folder: Path) -> tuple[str, ...]:
-    canonical = {ADAPTER_MODEL, ADAPTER_CONFIG}
-    return tuple(p.name for p in sorted(folder.iterdir()) if p.name not in canonical)
+    return tuple(p.name for p in sorted(folder.iterdir()) if p.name not in INPUT_FILES)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from worker.adapter.model import LoraModule
 from worker.adapter.verify import verify_written
 from worker.adapter.write import Written, as_uploaded, cast_for_output, write_adapter
 from worker.alignment.source import AlignmentSource
-from worker.judge import Judged, project_module, score_module
+from worker.judge import Judged, grown_over_cap, project_module, score_module
 from worker.reporting import output_facts, provenance, rows, summary, verdict
 from worker.suspicion import signs_of_attack
 from worker.tracking import Tracker
@@ -64,6 +64,15 @@ def sanitize(
         reference=policy.reference,
         suspects={s.module for s in signs} if policy.suspicious == "project" else (),
     )
+
+    grown = [
+        f
+        for j in judged
+        if choices[j.module.alignment_name].projected
+        for f in grown_over_cap(j, policy)
+    ]
+    if grown:
+        raise AdapterRejected([*findings, *grown])
 
     written = [_outcome(j, choices[j.module.alignment_name], policy) for j in judged]
     verified = None

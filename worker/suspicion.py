@@ -57,7 +57,7 @@ def _own_signs(judged: Judged) -> list[tuple[str, str]]:
 
 
 def _ratio(judged: Judged) -> float:
-    return judged.scores.update_ratio or 0.0
+    return judged.served_ratio or 0.0
 
 
 def _usual_ratios(judged: Sequence[Judged]) -> dict[str, tuple[float, float, str]]:
@@ -85,9 +85,12 @@ def _unlike_its_kind(
 
 
 def _taken_back(judged: Sequence[Judged]) -> list[Sign]:
-    """What noise hides in each single module and not in all of them: V taken back everywhere."""
+    """What noise hides in each single module and not in all of them: V taken back everywhere.
+
+    Only what is taken back counts: what is added elsewhere does not make up for it.
+    """
     dots = [(j.scores.signed or 0.0) * j.size * j.alignment_norm for j in judged]
-    back, whole = sum(dots), sum(j.alignment_norm**2 for j in judged)
+    back, whole = sum(min(0.0, dot) for dot in dots), sum(j.alignment_norm**2 for j in judged)
     reach = sum(j.size * j.scores.reach for j in judged)
     if not (back < STEP_ALL * whole and back < UNDO_ALL * reach):
         return []

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from app.access import POLICY_OVERRIDE, Caller
 from app.manifests import Manifests
+from core.adapter_config import base_model_field
 from core.alignments import NAME_PATTERN, AlignmentRecord
 from core.canonical import parse_json_strictly
 from core.errors import Conflict, Forbidden, Unprocessable
@@ -103,8 +104,7 @@ def _base_name(config: bytes | None) -> str | None:
         return None  # the adapter's fault, which the worker reports once there is an alignment
     if not isinstance(parsed, dict):
         return None
-    field = "model" if "lora_parameters" in parsed else "base_model_name_or_path"  # MLX or PEFT
-    name = parsed.get(field)
+    name = parsed.get(base_model_field(parsed))
     return name if isinstance(name, str) else None
 
 

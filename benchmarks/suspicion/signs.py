@@ -20,7 +20,6 @@ from worker.judge import Scored, score_module
 from worker.projection.module import ModuleAlignment
 from worker.projection.update import Update
 
-NOTICEABLE = 0.01  # of ‖B·A‖²: singular directions with less are not looked at
 TINY = 1e-300
 
 
@@ -33,7 +32,7 @@ class ModuleSigns:
     spread     participation ratio (Σσ²)² / Σσ⁴, over the rank
     energy_1   share of ‖B·A‖² in u_1; `energy_4` in u_1…u_4
     hit        max_i ‖u_iᵀ·B·A‖² / ‖B·A‖²
-    purity     max_{i,j} (u_i·p_j)², over the p_j that hold 1 % of ‖B·A‖²: 1 for a p_j that is a u_i
+    purity     max_{i,j} (u_i·p_j)² over the p_j that are noticed: 1 for a p_j that is a u_i
     confined   max_j ‖U_kᵀ·p_j‖² over the same p_j; 0 where U_k spans over a third of all directions
     weight_log2, cosine_log2   log₂ of update_ratio and cosine over the family's median
     adapter_log2               log₂ of update_ratio over the median of all modules
@@ -66,8 +65,8 @@ class ModuleSigns:
 class AdapterSigns:
     """All modules with an update, and the sums over them that have less noise than any one.
 
-    undo_all   Σ<s·B·A, V> / Σ(s·‖B·A‖·reach), reach as in `undo`
-    step_all   Σ<s·B·A, V> / Σ‖V‖², over the adapted modules
+    undo_all   Σ min(0, <s·B·A, V>) / Σ(s·‖B·A‖·reach), reach as in `undo`
+    step_all   Σ min(0, <s·B·A, V>) / Σ‖V‖², over the adapted modules
     """
 
     modules: tuple[ModuleSigns, ...]
@@ -85,16 +84,15 @@ def adapter_signs(modules: Sequence[LoraModule], pair: AlignedPair) -> AdapterSi
         families[one.module.family].append(one)
     aligned = [pair.module(s.module.alignment_name).tensors for s in scored]
     dots = [_dot(s, a) for s, a in zip(scored, aligned, strict=True)]
-    reaches = [
-        abs(d / (s.scores.undo or math.inf)) for s, d in zip(scored, dots, strict=True)
-    ]  # undo = dot / (s·‖B·A‖·reach)
+    reaches = [s.module.scaling * s.norm * s.scores.reach for s in scored]
+    back = sum(min(0.0, dot) for dot in dots)
     return AdapterSigns(
         modules=tuple(
             _signs(s, a, families[s.module.family], scored)
             for s, a in zip(scored, aligned, strict=True)
         ),
-        undo_all=sum(dots) / max(sum(reaches), TINY),
-        step_all=sum(dots) / sum(a.norm**2 for a in aligned),
+        undo_all=back / max(sum(reaches), TINY),
+        step_all=back / sum(a.norm**2 for a in aligned),
     )
 
 
@@ -119,7 +117,6 @@ def _signs(
     sigma, overlaps = singular_overlaps(scored.update, alignment.u)
     share = sigma**2 / (sigma**2).sum()  # (r,)
     directions = overlaps @ share  # (k,): share of ‖B·A‖² in each u_i
-    seen = overlaps[:, share >= NOTICEABLE]
     return ModuleSigns(
         family=scored.module.family,
         family_size=len(family),
@@ -137,8 +134,8 @@ def _signs(
         energy_1=float(directions[0]),
         energy_4=float(directions[:4].sum()),
         hit=float(directions.max()),
-        purity=float(seen.max()),
-        confined=float(seen.sum(dim=0).max()) if 3 * len(seen) <= alignment.v.shape[0] else 0.0,
+        purity=scores.purity or 0.0,
+        confined=scores.confined or 0.0,
         weight_log2=_log2(ratio, median(_ratios(family))),
         cosine_log2=_log2(cosine, median(one.scores.cosine or 0.0 for one in family)),
         adapter_log2=_log2(ratio, median(_ratios(everyone))),

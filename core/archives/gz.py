@@ -49,5 +49,7 @@ class GzipStream:
         rest = self._decoder.unused_data
         while rest:
             if rest.strip(b"\0"):
-                raise unreadable("something follows its compressed data")
+                raise unreadable(
+                    "something follows its first gzip member, as bgzip and cat leave it; use gzip"
+                )
             rest = self._file.read(_PIECE)

@@ -5,6 +5,7 @@ of any size in memory and takes a damaged header for the end of the archive. The
 pax and ustar, and GNU's long names.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from core.errors import Unprocessable
 _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
 _MAX_EXTENSION = 8192
+_OCTAL = re.compile(rb" *([0-7]*)[ \0]*")
 _FILE, _OLD_FILE, _LINK, _SYMLINK, _FOLDER = b"0", b"\0", b"1", b"2", b"5"
 _PAX, _PAX_GLOBAL, _GNU_LONG_NAME, _GNU_LONG_LINK = b"x", b"g", b"L", b"K"
 _EXTENSIONS = (_PAX, _PAX_GLOBAL, _GNU_LONG_NAME, _GNU_LONG_LINK)
@@ -71,10 +73,10 @@ def _number(field: bytes) -> int:
     """Octal digits, or GNU's binary form for what does not fit them."""
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
-    try:
-        return int(field.rstrip(b" \0") or b"0", 8)
-    except ValueError as error:
-        raise unreadable("a number in a header of it is damaged") from error
+    digits = _OCTAL.fullmatch(field)  # int() takes a sign and underscores too
+    if digits is None:
+        raise unreadable("a number in a header of it is damaged")
+    return int(digits[1] or b"0", 8)
 
 
 def _text(field: bytes) -> str:

@@ -21,6 +21,7 @@ __all__ = [
     "Outcome",
     "Rule",
     "Severity",
+    "beyond_stripping",
     "finding",
     "first_of_each",
     "printable",
@@ -93,11 +94,17 @@ def refusals(findings: Iterable[Finding]) -> list[Finding]:
     return [f for f in findings if f.outcome == "refused"]
 
 
+def beyond_stripping(findings: Iterable[Finding]) -> bool:
+    """True if one of them stops the adapter under any policy."""
+    return any(f.severity == "refuse" and f.code not in STRIPPABLE for f in findings)
+
+
 def first_of_each(findings: list[Finding], limit: int) -> list[Finding]:
-    """At most `limit`: refusals first and notes last, and every code once before any code twice."""
+    """At most `limit`: refusals first, and then every code once before any code twice."""
     seen: Counter[str] = Counter()
     ranked = []
     for index, found in enumerate(findings):
-        ranked.append((_ORDER.index(found.outcome), seen[found.code], index))
+        stops = found.outcome == "refused"
+        ranked.append((not stops, seen[found.code], _ORDER.index(found.outcome), index))
         seen[found.code] += 1
     return [findings[index] for *_, index in sorted(ranked)[:limit]]

@@ -17,7 +17,7 @@ SIGNS = {
     "energy_concentrated": _sign(
         "The update writes along V's own singular directions as no trained one does, which is how"
         " a high cosine is made whatever else the update holds.",
-        "Train it anew; nothing that is trained on text looks like this.",
+        "Train it anew; none of the trained adapters that were measured looks like this.",
         "purity 0.99",
     ),
     "update_unusually_large": _sign(

@@ -3,6 +3,7 @@
 import gzip
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from tests.archives import (
     pack_zip,
     packers,
     refused,
+    zstd_frame,
 )
 
 
@@ -81,6 +83,21 @@ def test_zeros_may_follow_a_gzip_member(tmp_path: Path) -> None:
     archive.write_bytes(pack_tar_gz(ADAPTER) + bytes(100_000))
     (tmp_path / "inside").mkdir()
     assert set(unpack(archive, tmp_path / "inside", max_bytes=CAP).files) == set(ADAPTER)
+
+
+@pytest.mark.parametrize("size", [b"-0000000001", b"+0000000001", b"0000000_001", b"0x000000001"])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, zstd_frame])
+def test_a_size_that_is_no_octal_number_is_refused(
+    size: bytes, compress: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    """A member of -1 bytes would be read for ever: Python's int() takes signs and underscores."""
+    honest = pack_tar({"adapter_config.json": b"{}"})
+    block = bytearray(honest[:512])
+    block[124:136] = size + b"\0"
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    tar = bytes(block) + honest[512:]
+    assert refused(tmp_path, compress(tar)).code == "archive_unreadable"
 
 
 @pytest.mark.parametrize("kept", [1, 9, 17, 18, 40, -9, -8, -1])

@@ -45,3 +45,11 @@ def test_few_findings_show_each_code_and_refusals_first() -> None:
     flood: list[Finding] = [finding("refactored", "module", str(i)) for i in range(50)]
     found = [*flood, finding("dora", "field", "use_dora"), finding("non_finite", "tensor", "x")]
     assert [f.code for f in first_of_each(found, 3)] == ["dora", "non_finite", "refactored"]
+
+
+def test_what_was_stripped_crowds_out_no_sign() -> None:
+    """An uploader cannot push a sign out of sight with tensors that are stripped anyway."""
+    stripping = Policy(extras=Extras(default="strip"))
+    junk = [finding("unknown_tensor", "tensor", str(i)) for i in range(50)]
+    found = under_policy([*junk, finding("alignment_undone", "module", "q_proj")], stripping)
+    assert [f.code for f in first_of_each(found, 25)][:2] == ["unknown_tensor", "alignment_undone"]

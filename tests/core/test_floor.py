@@ -3,13 +3,39 @@
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from core.findings import RULES, STRIPPABLE, finding, refusals
 from core.floor import below_floor
+from core.handling import under_policy
 from core.policy import Policy
 from core.selection import Score, select
 
 FLOOR: dict[str, Any] = {"selection": {"threshold": 0.35, "families": {"q_proj": 0.5}}}
 HIGHER: dict[str, Any] = {"threshold": 0.5, "families": {"q_proj": 0.6}}
+
+HANDLING = st.sampled_from(["refuse", "strip"])
+EXTRAS = st.fixed_dictionaries(
+    {
+        "default": HANDLING,
+        "codes": st.dictionaries(st.sampled_from(sorted(STRIPPABLE)), HANDLING, max_size=6),
+    }
+)
+SUSPICION = ("report", "project", "refuse")  # from weak to strong
+FIELDS = st.fixed_dictionaries(
+    {
+        "extras": EXTRAS,
+        "suspicious": st.sampled_from(SUSPICION),
+        "caps": st.fixed_dictionaries({"elements": st.integers(1, 4)}),
+    }
+)
+# One of each code, of a tensor and of one of the adapter's own files.
+EVERYTHING = [
+    finding(code, kind, subject)
+    for code in RULES
+    for kind, subject in (("tensor", "x"), ("file", "adapter_model.safetensors"))
+]
 
 
 @pytest.mark.parametrize(
@@ -26,6 +52,9 @@ HIGHER: dict[str, Any] = {"threshold": 0.5, "families": {"q_proj": 0.6}}
         ({"selection": HIGHER, "caps": {"rank": 513}}, ["caps.rank"]),
         ({"selection": HIGHER, "reference": True}, ["reference"]),
         ({"selection": {"mode": "none"}, "caps": {"bytes": 2**40}}, ["caps.bytes"]),
+        ({"selection": HIGHER, "caps": {"elements": 2**33}}, ["caps.elements"]),
+        ({"selection": HIGHER, "extras": {"default": "strip"}}, ["extras"]),
+        ({"selection": HIGHER, "extras": {"codes": {"dora": "strip"}}}, ["extras"]),
     ],
 )
 def test_a_weaker_field_is_named(policy: dict[str, Any], fields: list[str]) -> None:
@@ -42,11 +71,75 @@ def test_a_weaker_field_is_named(policy: dict[str, Any], fields: list[str]) -> N
         {"selection": {"mode": "all"}, "method": "zero"},
         {"selection": {"mode": "none"}, "method": "zero", "strength": 0.0},
         {"selection": HIGHER, "caps": {"rank": 8}},
+        {"selection": HIGHER, "caps": {"elements": 2**31}},
+        {"selection": HIGHER, "suspicious": "refuse"},
+        {"selection": HIGHER, "extras": {"codes": {"dora": "refuse"}}},
+        {"selection": {"mode": "none"}, "extras": {"default": "strip"}},
     ],
 )
 def test_a_policy_as_strong_is_allowed(policy: dict[str, Any]) -> None:
     """Equal, stronger in any field, or publishing nothing at all."""
     assert below_floor(Policy.model_validate(policy), Policy.model_validate(FLOOR)) == []
+
+
+def policy_of(fields: dict[str, Any]) -> Policy:
+    return Policy.model_validate({"selection": {"mode": "all"}, **fields})
+
+
+@given(FIELDS, FIELDS)
+def test_what_the_floor_refuses_is_refused_above_it(
+    above: dict[str, Any], below: dict[str, Any]
+) -> None:
+    """Whatever is found in an adapter: a policy that the floor allows lets no more of it in, and
+    treats a sign of an attack no more mildly."""
+    policy, floor = policy_of(above), policy_of(below)
+    if below_floor(policy, floor):
+        return
+    judged, by_floor = under_policy(EVERYTHING, policy), under_policy(EVERYTHING, floor)
+    refused = {(f.code, f.kind) for f in refusals(judged)}
+    assert refused >= {(f.code, f.kind) for f in refusals(by_floor)}
+    for mine, theirs in zip(judged, by_floor, strict=True):
+        if theirs.outcome == "projected":
+            assert mine.outcome in ("projected", "refused")
+    assert policy.caps.elements <= floor.caps.elements
+
+
+@given(FIELDS, FIELDS)
+@example({"extras": {"default": "strip"}}, {})
+@example({"suspicious": "report"}, {"suspicious": "project"})
+def test_each_weaker_field_is_named_and_no_other(
+    above: dict[str, Any], below: dict[str, Any]
+) -> None:
+    """extras: a code stripped that the floor refuses; suspicious: milder; elements: more."""
+    policy, floor = policy_of(above), policy_of(below)
+    weaker = {
+        "extras": any(
+            policy.extras.handling(code) == "strip" and floor.extras.handling(code) == "refuse"
+            for code in RULES
+        ),
+        "suspicious": SUSPICION.index(policy.suspicious) < SUSPICION.index(floor.suspicious),
+        "caps.elements": policy.caps.elements > floor.caps.elements,
+    }
+    assert sorted(below_floor(policy, floor)) == sorted(name for name in weaker if weaker[name])
+
+
+@given(FIELDS)
+def test_a_policy_is_its_own_floor(fields: dict[str, Any]) -> None:
+    """An operator who registers a policy as the default can use it."""
+    assert below_floor(policy_of(fields), policy_of(fields)) == []
+
+
+@given(FIELDS, FIELDS)
+def test_stripping_everything_by_default_or_by_name_is_the_same(
+    fields: dict[str, Any], other: dict[str, Any]
+) -> None:
+    """How the extras are spelled does not matter, only what becomes of each code."""
+    spelled = policy_of(fields)
+    by_name = {code: spelled.extras.handling(code) for code in STRIPPABLE}
+    for default in ("refuse", "strip"):
+        same = policy_of({**fields, "extras": {"default": default, "codes": by_name}})
+        assert below_floor(same, policy_of(other)) == below_floor(spelled, policy_of(other))
+        assert below_floor(policy_of(other), same) == below_floor(policy_of(other), spelled)
 
 
 @pytest.mark.parametrize("selection", [{"threshold": 1.0}, {"mode": "all"}])

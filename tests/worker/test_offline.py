@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 
 from tests.worker.desk import DONE, MODULES, Q_PROJ, REJECTED, Desk, build, make_desk
 
@@ -15,7 +15,8 @@ ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 REPORTS = ("report.html", "report.json", "timings.json")
 ROW = {
     *("name", "layer", "family", "rank", "scaling", "out", "in"),
-    *("cosine", "baseline", "signed", "undo", "energy", "retained", "update_ratio"),
+    *("cosine", "baseline", "signed", "undo", "energy", "purity", "confined"),
+    *("retained", "update_ratio"),
     *("projected", "borderline", "reason", "refactored", "widened"),
 }
 REPORT = {
@@ -58,7 +59,7 @@ def test_command_rejects_with_code_and_tensor_on_stderr(desk: Desk) -> None:
     save_file({**weights, name: torch.ones(10)}, desk.adapter / "adapter_model.safetensors")
     done = command(desk, *desk.pair)
     assert (done.returncode, done.stdout) == (REJECTED, "")
-    assert f"refuse base_overwrite: tensor {name}" in done.stderr
+    assert f"refused base_overwrite: tensor {name}" in done.stderr
     assert "strict=False" in done.stderr and "Traceback" not in done.stderr
     assert desk.nothing_made()
 
@@ -129,7 +130,7 @@ def test_rejection_leaves_an_existing_output_empty(desk: Desk) -> None:
     (desk.adapter / "tokenizer.json").write_text("{}")
     ended = desk.run(*desk.pair)
     assert ended.code == REJECTED
-    assert "refuse side_file: file tokenizer.json" in ended.err
+    assert "refused side_file: file tokenizer.json" in ended.err
     assert list(desk.output.iterdir()) == []
 
 
@@ -170,7 +171,7 @@ def test_policy_that_only_scores_publishes_no_adapter(desk: Desk) -> None:
     assert json.loads(desk.written()["timings.json"]).keys() == STAGES - {"write", "verify"}
 
 
-def test_ready_alignment_gives_the_bytes_of_the_pair(desk: Desk) -> None:
+def test_ready_alignment_gives_the_tensors_of_the_pair(desk: Desk) -> None:
     """V in float32 and as many directions: the same adapter and report, with no checkpoint read."""
     assert desk.run(*desk.pair).code == DONE
     from_pair = desk.written()
@@ -179,7 +180,10 @@ def test_ready_alignment_gives_the_bytes_of_the_pair(desk: Desk) -> None:
     ended = desk.run("--alignment", str(build(desk)))
     assert (ended.code, ended.err) == (DONE, "")
     stored = desk.written()
-    assert {n: stored[n] for n in ADAPTER} == {n: from_pair[n] for n in ADAPTER}
+    assert stored["adapter_config.json"] == from_pair["adapter_config.json"]
+    tensors = [load(files["adapter_model.safetensors"]) for files in (from_pair, stored)]
+    assert tensors[0].keys() == tensors[1].keys()
+    assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
     reports = [json.loads(files["report.json"]) for files in (from_pair, stored)]
     assert reports[0]["modules"] == reports[1]["modules"]
     assert reports[0]["summary"] == reports[1]["summary"]
@@ -190,3 +194,32 @@ def test_upload_is_only_read(desk: Desk) -> None:
     before = {p.name: p.read_bytes() for p in desk.adapter.iterdir()}
     assert desk.run(*desk.pair).code == DONE
     assert {p.name: p.read_bytes() for p in desk.adapter.iterdir()} == before
+
+
+def test_an_mlx_folder_is_converted(desk: Desk) -> None:
+    """As mlx-lm saves it: the output has the tensors of the same adapter from PEFT."""
+    assert desk.run(*desk.pair).code == DONE
+    expected = load(desk.written()["adapter_model.safetensors"])
+    for file in desk.output.iterdir():
+        file.unlink()
+    peft = desk.adapter / "adapter_model.safetensors"
+    names = {"lora_A.weight": "lora_a", "lora_B.weight": "lora_b"}
+    mlx = {
+        name.removeprefix("base_model.model.").replace(old, new): tensor.T.contiguous()
+        for name, tensor in load_file(peft).items()
+        for old, new in names.items()
+        if name.endswith(old)
+    }
+    save_file(mlx, desk.adapter / "adapters.safetensors")
+    peft.unlink()
+    config = json.loads((desk.adapter / "adapter_config.json").read_text())
+    rank = config["r"]
+    parameters = {"rank": rank, "scale": config["lora_alpha"] / rank, "dropout": 0.0}
+    (desk.adapter / "adapter_config.json").write_text(
+        json.dumps({"fine_tune_type": "lora", "num_layers": 1, "lora_parameters": parameters})
+    )
+    ended = desk.run(*desk.pair)
+    assert (ended.code, ended.err) == (DONE, "")
+    written = load(desk.written()["adapter_model.safetensors"])
+    assert written.keys() == expected.keys()
+    assert all(torch.equal(written[name], expected[name]) for name in expected)

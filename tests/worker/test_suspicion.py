@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from core.errors import AdapterRejected
 from core.policy import Policy
@@ -46,9 +47,17 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     )
 
 
-def sanitize(case: Case, tensors: Tensors, folder: Path, suspicious: str = "report") -> Report:
+def sanitize(
+    case: Case,
+    tensors: Tensors,
+    folder: Path,
+    suspicious: str = "report",
+    *,
+    rank: int = RANK,
+    **config: object,
+) -> Report:
     policy = Policy.model_validate({"suspicious": suspicious, "selection": {"threshold": 0.0}})
-    adapter = save_adapter(folder / "adapter", tensors, r=RANK, lora_alpha=RANK)
+    adapter = save_adapter(folder / "adapter", tensors, r=rank, lora_alpha=rank, **config)
     return run(adapter, case.base, case.aligned, folder / "out", policy)
 
 
@@ -56,6 +65,14 @@ def undone(case: Case, tensors: Tensors, path: str, share: float = 1.0) -> Tenso
     """The best update of this rank against V, in one module."""
     left, sigma, right = torch.linalg.svd(-share * case.v[path])
     b, a = left[:, :RANK] * sigma[:RANK].sqrt(), sigma[:RANK].sqrt()[:, None] * right[:RANK]
+    return replaced(tensors, path, b, a)
+
+
+def blended(case: Case, tensors: Tensors, path: str, share: float) -> Tensors:
+    """One direction of V taken back, beside noise that is larger."""
+    against, keys = undone(case, {}, path, share), [f"{PREFIX}{path}.lora_{x}.weight" for x in "BA"]
+    b = torch.cat([against[keys[0]][:, :1], tensors[keys[0]][:, 1:] * 1.5], dim=1)
+    a = torch.cat([against[keys[1]][:1], tensors[keys[1]][1:] * 1.5])
     return replaced(tensors, path, b, a)
 
 
@@ -148,25 +165,40 @@ def test_a_little_of_v_taken_back_everywhere_shows_it(case: Case, tmp_path: Path
     """Beside noise that hides it in each module, what is taken back of V in all adds up."""
     tensors = dict(case.honest)
     for path in PATHS:
-        against = undone(case, {}, path, share=0.8)
-        b = torch.cat(
-            [
-                against[f"{PREFIX}{path}.lora_B.weight"][:, :1],
-                tensors[f"{PREFIX}{path}.lora_B.weight"][:, 1:] * 1.5,
-            ],
-            dim=1,
-        )
-        a = torch.cat(
-            [
-                against[f"{PREFIX}{path}.lora_A.weight"][:1],
-                tensors[f"{PREFIX}{path}.lora_A.weight"][1:] * 1.5,
-            ]
-        )
-        tensors = replaced(tensors, path, b, a)
+        tensors = blended(case, tensors, path, share=0.8)
     found = sanitize(case, tensors, tmp_path).findings
     taken_back = [f for f in found if f.code == "alignment_undone"]
     assert [f.subject for f in taken_back] == PATHS
     assert all("over all modules" in f.detail for f in taken_back)
+
+
+def test_a_rank_that_is_only_claimed_hides_no_sign(case: Case, tmp_path: Path) -> None:
+    """Columns of zeros make the rank larger, not the update: undo stays what it was."""
+    tensors = undone(case, case.honest, PATHS[3], share=0.5)
+    padded = {
+        key: pad(t, (0, 60)) if "lora_B" in key else pad(t, (0, 0, 0, 60))
+        for key, t in tensors.items()
+    }
+    plain = sanitize(case, tensors, tmp_path / "plain")
+    claimed = sanitize(case, padded, tmp_path / "claimed", rank=RANK + 60)
+    assert ("alignment_undone", PATHS[3], "reported") in signs(plain)
+    assert signs(claimed) == signs(plain)
+
+
+def test_a_scale_that_some_readers_ignore_hides_no_sign(case: Case, tmp_path: Path) -> None:
+    """alpha_pattern takes back for PEFT what vLLM serves in full: the larger one counts."""
+    tensors = scaled(case.honest, PATHS[3], 12.0)
+    report = sanitize(case, tensors, tmp_path, alpha_pattern={PATHS[3]: RANK / 12})
+    assert ("family_outlier", PATHS[3], "reported") in signs(report)
+
+
+def test_what_is_added_to_v_elsewhere_hides_nothing(case: Case, tmp_path: Path) -> None:
+    """V taken back in one half of the modules is not made up for by the other half."""
+    tensors = dict(case.honest)
+    for index, path in enumerate(PATHS):
+        tensors = blended(case, tensors, path, share=1.6 if index % 2 else -1.6)
+    taken_back = [f for f in sanitize(case, tensors, tmp_path).findings if "over all" in f.detail]
+    assert {f.subject for f in taken_back} == set(PATHS[1::2])
 
 
 def test_a_policy_that_only_scores_projects_nothing(case: Case, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 
-from core.alignments import WeightDigest
 from core.safetensors_header import TensorInfo
 from worker.adapter.keys import MODULE_PATH, PEFT_PREFIX, spellings
 from worker.alignment.source import AlignmentSource
@@ -12,25 +11,24 @@ _WRAPPED = ".base_layer"
 
 def base_copies(
     names: Iterable[str], tensors: Mapping[str, TensorInfo], alignment: AlignmentSource
-) -> dict[str, WeightDigest]:
-    """Tensor name → the aligned weight it must equal bit for bit, for each that could.
+) -> dict[str, str]:
+    """Tensor name → the SHA-256 of the aligned weight it must equal, for each that could.
 
-    Not where the name fits two weights, with and without the base-model prefix.
+    Not where dtype or shape differ, nor where the name fits two weights, with and without the
+    base-model prefix.
     """
     found = {}
     for name in names:
-        digest = _weight_meant(name, alignment)
-        info = tensors[name]
-        if digest and (digest.dtype, digest.shape) == (info.dtype, list(info.shape)):
-            found[name] = digest
+        info, meant = tensors[name], _weights_meant(name, alignment)
+        if len(meant) == 1 and alignment.weight_kind(meant[0]) == (info.dtype, info.shape):
+            found[name] = alignment.weight_sha256(meant[0])
     return found
 
 
-def _weight_meant(name: str, alignment: AlignmentSource) -> WeightDigest | None:
+def _weights_meant(name: str, alignment: AlignmentSource) -> list[str]:
     path, dot, kind = name.removeprefix(PEFT_PREFIX).rpartition(".")
     path = path.removesuffix(_WRAPPED)
     if not dot or kind not in ("weight", "bias") or not MODULE_PATH.match(path):
-        return None
-    known = [alignment.weight_digest(f"{spelling}.{kind}") for spelling in spellings(path)]
-    digests = [digest for digest in known if digest is not None]
-    return digests[0] if len(digests) == 1 else None
+        return []
+    candidates = [f"{spelling}.{kind}" for spelling in spellings(path)]
+    return [weight for weight in candidates if alignment.weight_kind(weight) is not None]

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from core.adapter_config import is_mlx
 from core.canonical import DuplicateKey, parse_json_strictly
 from core.findings import Finding, finding
 from core.store.layout import ADAPTER_CONFIG
-from worker.adapter.mlx_config import is_mlx, read_mlx_config
+from worker.adapter.mlx_config import read_mlx_config
 from worker.adapter.model import AdapterConfig
 from worker.adapter.peft_config import read_peft_config
 

@@ -17,7 +17,7 @@ from core.safetensors_header import (
     header_length,
     parse_header,
 )
-from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL, INPUT_FILES, MLX_MODEL
+from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL, MLX_MODEL
 from worker.adapter.model import AdapterFiles
 
 HARMLESS_NAMES = frozenset({"README.md", "LICENSE", "LICENSE.txt", ".gitattributes", ".gitignore"})
@@ -75,7 +75,7 @@ def missing_files(files: AdapterFiles) -> list[Finding]:
     if files.config.is_file() and files.config.stat().st_size > CONFIG_LIMIT:
         detail = f"{files.config.stat().st_size} bytes; {CONFIG_LIMIT} are accepted"
         found.append(finding("config_invalid", "file", ADAPTER_CONFIG, detail))
-    if len(files.present) == len(INPUT_FILES):
+    if {path.name for path in files.present} >= {ADAPTER_MODEL, MLX_MODEL}:
         found.append(finding("two_adapters", "file", MLX_MODEL, f"beside {ADAPTER_MODEL}"))
     return found
 

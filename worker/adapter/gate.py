@@ -14,7 +14,7 @@ from worker.adapter.base_copies import base_copies
 from worker.adapter.config import read_config
 from worker.adapter.files import file_facts, missing_files, other_files, over_caps, read_header
 from worker.adapter.fit import config_fits, shapes_fit, unlike_patterns
-from worker.adapter.keys import PairKeys, no_factor, pair_keys, resolve
+from worker.adapter.keys import PairKeys, is_mlx_file, no_factor, pair_keys, resolve
 from worker.adapter.model import (
     Adapter,
     AdapterConfig,
@@ -47,9 +47,12 @@ def examine(
 ) -> Examined:
     """Judge all of the upload but the update itself, in one pass over its bytes.
 
-    Raises `AdapterRejected` with everything that was found, not only the first.
+    Raises `AdapterRejected` with everything that was found, not only the first; where a file is
+    missing or its header unreadable, with what can be told without it.
     """
-    found = _settled(other_files(files.other_names) + missing_files(files), policy)
+    found = other_files(files.other_names)
+    if missing := missing_files(files):
+        raise AdapterRejected(under_policy(found + missing, policy))
     config, config_findings = read_config(files.config.read_bytes())
     header, header_findings = read_header(files.model)
     unreadable = header_findings + over_caps(header, files.model, policy.caps)
@@ -57,7 +60,7 @@ def examine(
     if unreadable:  # naming each tensor would only flood the report
         raise AdapterRejected(under_policy(found, policy))
 
-    mlx = config is not None and config.mlx
+    mlx = is_mlx_file(header.tensors) if config is None else config.mlx
     pairs, others, key_findings = pair_keys(header.tensors, mlx=mlx)
     resolved, alignment_findings = resolve(pairs, alignment.shapes, alignment.left_out)
     judged = [pair for pair in pairs if pair.path in resolved]
@@ -70,8 +73,7 @@ def examine(
     copies = base_copies(others, header.tensors, alignment)
     factors = {name for pair in judged for name in (pair.a, pair.b)}
     scan = scan_tensors(files.model, header, finite=factors, digests=copies)
-    expected = {name: digest.sha256 for name, digest in copies.items()}
-    found += [_extra(name, expected.get(name), scan) for name in others]
+    found += [_extra(name, copies.get(name), scan) for name in others]
     found += [finding("non_finite", "tensor", name) for name in sorted(scan.non_finite)]
 
     found = _settled(found, policy)

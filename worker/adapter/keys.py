@@ -65,6 +65,11 @@ def pair_keys(
     return pairs, others, found
 
 
+def is_mlx_file(names: Iterable[str]) -> bool:
+    """What the tensors' names say of the format, where the config says nothing."""
+    return any(name.endswith(tuple(MLX_FACTORS)) for name in names)
+
+
 def no_factor(name: str, detail: str = "") -> Finding:
     """The finding on a tensor that is no factor of a LoRA."""
     return finding(_code_of(name), "tensor", name, detail)

@@ -6,7 +6,8 @@ Serving adds `scale · (x·lora_a)·lora_b`, so alpha is scale · rank.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from core.findings import STRIPPABLE, Finding, finding
+from core.findings import Finding, beyond_stripping, finding
+from core.store.layout import ADAPTER_CONFIG
 from worker.adapter.config_values import is_alpha, is_rank, name_or_null, only, shown
 from worker.adapter.model import AdapterConfig
 
@@ -25,11 +26,6 @@ _LOADING: Final = frozenset({"model", "fine_tune_type", "use_dora", "lora_parame
 _PARAMETERS: Final = frozenset({"rank", "scale", "dropout", "keys", "alpha"})
 
 
-def is_mlx(fields: Mapping[str, Any]) -> bool:
-    """True for what mlx-lm writes: PEFT always writes a `peft_type`, and has no such fields."""
-    return "peft_type" not in fields and ("lora_parameters" in fields or "fine_tune_type" in fields)
-
-
 def read_mlx_config(fields: Mapping[str, Any]) -> tuple[AdapterConfig | None, list[Finding]]:
     """The config, or None where the findings leave no update to speak of."""
     given = fields.get("lora_parameters")
@@ -39,7 +35,7 @@ def read_mlx_config(fields: Mapping[str, Any]) -> tuple[AdapterConfig | None, li
         *([] if isinstance(given, dict) else [_invalid("lora_parameters", given)]),
         *_parameters(parameters),
     ]
-    if any(f.severity == "refuse" and f.code not in STRIPPABLE for f in found):
+    if beyond_stripping(found):
         return None, found
     rank = parameters["rank"]
     config = AdapterConfig(
@@ -52,11 +48,11 @@ def read_mlx_config(fields: Mapping[str, Any]) -> tuple[AdapterConfig | None, li
         base_name=fields.get("model"),
         mlx=True,
     )
-    return config, [*found, finding("converted_from_mlx", "file", "adapter_config.json")]
+    return config, [*found, finding("converted_from_mlx", "file", ADAPTER_CONFIG)]
 
 
 def _fields(fields: Mapping[str, Any]) -> list[Finding]:
-    unknown = fields.keys() - _TRAINING - _LOADING
+    unknown = sorted(fields.keys() - _TRAINING - _LOADING)
     found = [finding("field_unknown", "field", name, shown(fields[name])) for name in unknown]
     kind = fields.get("fine_tune_type", "lora")
     if kind == "dora":
@@ -67,7 +63,7 @@ def _fields(fields: Mapping[str, Any]) -> list[Finding]:
         found.append(finding("dora", "field", "use_dora", shown(fields["use_dora"])))
     if not name_or_null(fields.get("model")):
         found.append(_invalid("model", fields["model"]))
-    return sorted(found, key=lambda f: f.subject)
+    return found
 
 
 def _parameters(parameters: Mapping[str, Any]) -> list[Finding]:

@@ -6,7 +6,7 @@ Fields are those of PEFT's LoraConfig (0.21) and the few that older releases wro
 from collections.abc import Mapping
 from typing import Any, Final
 
-from core.findings import STRIPPABLE, Finding, finding
+from core.findings import Finding, beyond_stripping, finding
 from worker.adapter.config_values import Accepts, is_alpha, is_rank, name_or_null, only, shown
 from worker.adapter.model import AdapterConfig
 from worker.adapter.patterns import is_literal
@@ -15,11 +15,7 @@ from worker.adapter.patterns import is_literal
 def read_peft_config(fields: Mapping[str, Any]) -> tuple[AdapterConfig | None, list[Finding]]:
     """The config, or None where the findings leave no update to speak of."""
     findings = [*_peft_type(fields), *_known_fields(fields), *_semantics(fields)]
-    return (None if _is_unusable(findings) else _config(fields)), findings
-
-
-def _is_unusable(findings: list[Finding]) -> bool:
-    return any(f.severity == "refuse" and f.code not in STRIPPABLE for f in findings)
+    return (None if beyond_stripping(findings) else _config(fields)), findings
 
 
 def _config(fields: Mapping[str, Any]) -> AdapterConfig:

@@ -46,6 +46,11 @@ class WeightDigests(Mapping[str, WeightDigest]):
             self._made[tensor] = _digest(self._spans[tensor])
         return self._made[tensor]
 
+    def kind(self, name: str) -> tuple[str, tuple[int, ...]] | None:
+        """Dtype and shape of the tensor, from the header alone; None if there is none."""
+        tensor = self._names.get(name)
+        return None if tensor is None else (self._spans[tensor].dtype, self._spans[tensor].shape)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 

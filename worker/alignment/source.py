@@ -25,11 +25,14 @@ class AlignmentSource(Protocol):
     def module(self, name: str) -> LoadedModule:
         """One module, on the device the job runs on. Raises `AlignmentError`, `StoreError`."""
 
-    def weight_digest(self, name: str) -> WeightDigest | None:
-        """Of the aligned checkpoint's tensor of this name, None if it has none.
+    def weight_kind(self, name: str) -> tuple[str, tuple[int, ...]] | None:
+        """Dtype and shape of the aligned checkpoint's tensor of this name, None if it has none.
 
-        `lm_head.weight` is there for a tied head too. Raises `AlignmentError`.
+        `lm_head.weight` is there for a tied head too.
         """
+
+    def weight_sha256(self, name: str) -> str:
+        """Of the bytes of a tensor that it has. Raises `AlignmentError`."""
 
     def facts(self) -> AlignmentFacts:
         """What the report says of it; of a pair, after its modules were read."""
@@ -51,8 +54,12 @@ class StoredAlignment:
     def module(self, name: str) -> LoadedModule:
         return self._loader.load(self._entries[name])
 
-    def weight_digest(self, name: str) -> WeightDigest | None:
-        return self.manifest.weights.get(name)
+    def weight_kind(self, name: str) -> tuple[str, tuple[int, ...]] | None:
+        weight = self.manifest.weights.get(name)
+        return None if weight is None else (weight.dtype, tuple(weight.shape))
+
+    def weight_sha256(self, name: str) -> str:
+        return self.manifest.weights[name].sha256
 
     def facts(self) -> AlignmentFacts:
         return AlignmentFacts(
@@ -84,9 +91,12 @@ class PairAlignment:
             self._refuse_identical_pair()
         return on_device(made, self.device)
 
-    def weight_digest(self, name: str) -> WeightDigest | None:
+    def weight_kind(self, name: str) -> tuple[str, tuple[int, ...]] | None:
+        return self.pair.aligned.digests.kind(name)
+
+    def weight_sha256(self, name: str) -> str:
         """Reads the asked tensor's bytes, at the first call."""
-        return self.pair.aligned.digests.get(name)
+        return self.pair.aligned.digests[name].sha256
 
     def facts(self) -> AlignmentFacts:
         """The id is that of the modules read: their V and their own aligned weights.

@@ -11,18 +11,22 @@ from torch import Tensor
 
 from worker.projection.update import Update
 
-NOTICEABLE = 0.01  # of ‖B·A‖²: directions of the update with less are not looked at
+NOTICEABLE = 0.01  # of ‖B·A‖²: directions of the update with less are not looked at,
+NEAR_STRONGEST = 0.5  # unless they come this near to the strongest, as where all are alike
 
 
 @dataclass(frozen=True)
 class Directions:
-    """With p_j the left singular vectors of B·A that hold 1 % of ‖B·A‖² or more, u_i those of V.
+    """With u_i the left singular vectors of V, and p_j those of B·A that are noticed: that hold 1 %
+    of ‖B·A‖², or half of what the strongest holds.
 
+    `count`     how many p_j there are: what rank the update is of, whatever rank it claims
     `purity`    max (u_i·p_j)²: 1 for a p_j that is a single u_i
     `confined`  max ‖U_kᵀ·p_j‖²: 1 for a p_j within the span of all the u_i stored; 0, for it says
                 nothing, where these span over a third of all directions
     """
 
+    count: int
     purity: float
     confined: float
 
@@ -33,15 +37,18 @@ def directions(update: Update, inside: Tensor) -> Directions:
     With A·Aᵀ = L·Lᵀ, the eigenvectors y_j of Lᵀ·BᵀB·L give p_j = B·L·y_j / σ_j.
     """
     b, a = update.b.double(), update.a.double()
-    if not len(inside):
-        return Directions(0.0, 0.0)
     gram, seen = (a @ a.T).cpu(), inside.double().cpu()  # (r, r), (k, r)
     values, vectors = torch.linalg.eigh(gram)
     root = vectors * values.clamp(min=0.0).sqrt()  # (r, r)
     energies, turns = torch.linalg.eigh(root.T @ (b.T @ b).cpu() @ root)  # σ_j² rising, y_j
-    kept = energies >= NOTICEABLE * energies.sum()
-    overlaps = (seen @ root @ turns[:, kept]) ** 2 / energies[kept]  # (k, kept)
+    noticed = torch.minimum(NOTICEABLE * energies.sum(), NEAR_STRONGEST * energies[-1])
+    kept = energies >= noticed
+    count = int(kept.sum())
+    if not len(inside):
+        return Directions(count, 0.0, 0.0)
+    overlaps = (seen @ root @ turns[:, kept]) ** 2 / energies[kept]  # (k, count)
     return Directions(
+        count=count,
         purity=min(1.0, float(overlaps.max())),
         confined=min(1.0, float(overlaps.sum(dim=0).max())) if 3 * len(seen) <= len(b) else 0.0,
     )

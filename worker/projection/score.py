@@ -17,7 +17,7 @@ from worker.projection.update import Update, product_norm
 class Scores:
     """See `core.report.ModuleRow` for each; None where the update is zero.
 
-    `reach`: the most of V that an update of this rank can point along, √Σ_{i≤r}σ_i².
+    `reach`: the most of V that an update in as many directions can point along, √Σ_{i≤n}σ_i².
     """
 
     cosine: float | None
@@ -42,13 +42,13 @@ def score_update(
     if norm == 0.0:
         return Scores(None, None, None, 0.0, None, None, None, 0.0)
     signed = _signed(update, alignment, products, norm)
-    reach = _reach(alignment, update.rank)
     inside = Update(alignment.u.T.to(update.b.dtype) @ update.b, update.a)  # (k, r), (r, in)
     written_to = directions(update, inside.b)
+    reach = _reach(alignment, written_to.count)
     return Scores(
         cosine=_cosine(update, products, norm),
         signed=signed,
-        undo=signed * alignment.norm / reach if reach else 0.0,
+        undo=min(1.0, max(-1.0, signed * alignment.norm / reach)) if reach else 0.0,
         reach=reach,
         energy=min(1.0, (product_norm(inside) / norm) ** 2),  # ‖U_kᵀ·B·A‖² / ‖B·A‖²
         purity=written_to.purity,
@@ -83,7 +83,7 @@ def _signed(
 
 
 def _reach(alignment: ModuleAlignment, rank: int) -> float:
-    """√Σ_{i≤r}σ_i², ‖V‖_F at most: directions past those stored are taken as large as the last."""
+    """√Σ_{i≤n}σ_i² for n = `rank`, ‖V‖_F at most: those past what is stored count as the last."""
     sigma = alignment.sigma.double()[:rank]
     if alignment.norm == 0.0 or sigma.numel() == 0:
         return 0.0

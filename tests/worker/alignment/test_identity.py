@@ -128,11 +128,10 @@ def test_pair_and_alignment_give_the_same_digests(pair: tuple[Path, Path], tmp_p
     stored = StoredAlignment(manifest, loader, name=None)
     with pair_alignment(*pair) as offline:
         for name in manifest.weights:
-            digest = stored.weight_digest(name)
-            assert digest is not None
-            assert offline.weight_digest(name) == digest
-        assert offline.weight_digest("model.norm.bias") is None
-        assert stored.weight_digest("model.norm.bias") is None
+            assert offline.weight_kind(name) == stored.weight_kind(name) is not None
+            assert offline.weight_sha256(name) == stored.weight_sha256(name)
+        assert offline.weight_kind("model.norm.bias") is None
+        assert stored.weight_kind("model.norm.bias") is None
 
 
 def test_id_of_a_pair_is_of_the_modules_read(pair: tuple[Path, Path], tmp_path: Path) -> None:
@@ -147,7 +146,7 @@ def test_id_of_a_pair_is_of_the_modules_read(pair: tuple[Path, Path], tmp_path: 
             for name in modules:
                 alignment.module(name)
             for name in asked:
-                alignment.weight_digest(name)
+                alignment.weight_sha256(name)
             return alignment.facts().id
 
     first = id_of(aligned, [Q_PROJ, UP_PROJ], [])

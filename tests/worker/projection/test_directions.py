@@ -1,11 +1,13 @@
 """Which of V's directions an update writes to: r × r matrices against a dense SVD."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn.functional import pad
 
-from worker.projection.directions import NOTICEABLE, directions
+from worker.projection.directions import NEAR_STRONGEST, NOTICEABLE, directions
 from worker.projection.update import Update
 
 SIZES = st.tuples(st.integers(2, 40), st.integers(2, 40), st.integers(1, 12), st.integers(1, 8))
@@ -15,7 +17,8 @@ def by_dense_svd(update: Update, u: Tensor) -> tuple[float, float]:
     """Purity and confined from the product itself."""
     left, sigma, _ = torch.linalg.svd(update.b.double() @ update.a.double(), full_matrices=False)
     share = sigma**2 / (sigma**2).sum()
-    overlaps = (u.double().T @ left[:, share >= NOTICEABLE]) ** 2
+    noticed = min(NOTICEABLE, NEAR_STRONGEST * float(share.max()))
+    overlaps = (u.double().T @ left[:, share >= noticed]) ** 2
     return float(overlaps.max()), float(overlaps.sum(dim=0).max())
 
 
@@ -60,6 +63,30 @@ def test_the_extremes() -> None:
     assert of(u[:, 2:3]) == (1.0, 1.0)
     assert of(u.sum(dim=1, keepdim=True)) == (0.25, 1.0)
     assert of(beside[:, :1]) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("rank", [50, 99, 100, 101, 128, 256])
+def test_many_equal_directions_are_all_noticed(rank: int) -> None:
+    """Above rank 100 none of them holds 1 % of the update."""
+    random = torch.Generator().manual_seed(rank)
+    b, a = (torch.linalg.qr(torch.randn(300, rank, generator=random)).Q for _ in range(2))
+    u = torch.linalg.qr(torch.randn(300, 64, generator=random)).Q
+    assert directions(Update(b, a.T), u.T @ b).count == rank
+    within = Update(u, a.T[:64])
+    if rank >= 64:
+        assert directions(within, u.T @ within.b).confined > 0.999
+
+
+@pytest.mark.parametrize("padding", [0, 1, 61])
+def test_zero_columns_are_no_directions(padding: int) -> None:
+    """An update of rank 3 counts three, whatever rank its factors claim."""
+    random = torch.Generator().manual_seed(3)
+    b, a = torch.randn(70, 3, generator=random), torch.randn(3, 80, generator=random)
+    padded = Update(pad(b, (0, padding)), pad(a, (0, 0, 0, padding)))
+    u = torch.linalg.qr(torch.randn(70, 4, generator=random)).Q
+    found, plain = directions(padded, u.T @ padded.b), directions(Update(b, a), u.T @ b)
+    assert found.count == plain.count == 3
+    assert abs(found.purity - plain.purity) < 1e-9
 
 
 def test_no_stored_direction_says_nothing() -> None:

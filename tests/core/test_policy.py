@@ -1,0 +1,119 @@
+"""A policy from JSON: what it may say of extras and caps, and how it is told what it may not."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.canonical import digest
+from core.errors import Unprocessable
+from core.findings import RULES, STRIPPABLE
+from core.policy import Extras, Policy, parse_policy
+
+UNSTRIPPABLE = sorted(c for c, r in RULES.items() if r.severity == "refuse" and not r.strippable)
+NO_REFUSALS = sorted(code for code, rule in RULES.items() if rule.severity != "refuse")
+
+
+def refused(value: Any) -> Unprocessable:
+    """Both ways in, as an object and as text, say the same."""
+    with pytest.raises(Unprocessable) as of_object:
+        parse_policy(value)
+    with pytest.raises(Unprocessable) as of_text:
+        parse_policy(json.dumps(value).encode())
+    assert of_object.value.code == of_text.value.code == "policy_invalid"
+    assert of_object.value.message == of_text.value.message
+    return of_object.value
+
+
+@pytest.mark.parametrize("code", UNSTRIPPABLE)
+def test_what_cannot_be_left_out_cannot_be_stripped(code: str) -> None:
+    """The message names the code, and lists each that can be."""
+    error = refused({"extras": {"codes": {code: "strip"}}})
+    assert [problem["field"] for problem in error.details["problems"]] == ["policy.extras.codes"]
+    assert error.message.startswith(f"the policy is invalid: policy.extras.codes: {code} cannot")
+    assert set(error.message.rpartition(": ")[2].split(", ")) == STRIPPABLE
+
+
+@pytest.mark.parametrize("code", [*NO_REFUSALS, "no_such_code", "Dora", "dora ", "", "*"])
+@pytest.mark.parametrize("handling", ["strip", "refuse"])
+def test_code_that_refuses_nothing_is_unknown_to_extras(code: str, handling: str) -> None:
+    """A misspelled code would leave the caller with another policy than was meant."""
+    error = refused({"extras": {"codes": {"dora": "strip", code: handling}}})
+    assert repr(code)[:60] in error.message
+
+
+@pytest.mark.parametrize("code", UNSTRIPPABLE)
+def test_refusing_may_be_said_of_every_code(code: str) -> None:
+    """It is what happens anyway, whatever the default."""
+    policy = parse_policy({"extras": {"default": "strip", "codes": {code: "refuse"}}})
+    assert policy.extras.handling(code) == "refuse"
+
+
+@pytest.mark.parametrize(
+    "extras",
+    [
+        {"default": "drop"},
+        {"default": None},
+        {"default": True},
+        {"codes": {"dora": "report"}},
+        {"codes": {"dora": None}},
+        {"codes": ["dora"]},
+        {"codes": "dora"},
+        {"strip": ["dora"]},
+        "strip",
+        ["strip"],
+        True,
+    ],
+    ids=json.dumps,
+)
+def test_any_other_form_of_extras_is_refused(extras: Any) -> None:
+    """Nothing is guessed at: the field at fault is named."""
+    error = refused({"extras": extras})
+    assert all(p["field"].startswith("policy.extras") for p in error.details["problems"])
+
+
+def test_code_given_twice_is_refused() -> None:
+    """One of the two would win, and which depends on the reader."""
+    text = b'{"extras": {"codes": {"dora": "refuse", "dora": "strip"}}}'
+    with pytest.raises(Unprocessable, match="appears twice") as error:
+        parse_policy(text)
+    assert error.value.code == "policy_invalid"
+
+
+@given(
+    default=st.sampled_from(["refuse", "strip"]),
+    codes=st.dictionaries(
+        st.sampled_from(sorted(STRIPPABLE)), st.sampled_from(["refuse", "strip"])
+    ),
+)
+def test_code_of_its_own_goes_before_the_default(default: Any, codes: dict[str, Any]) -> None:
+    """Named codes as named, the rest by the default, and only what can be left out is."""
+    extras = Extras(default=default, codes=codes)
+    for code in RULES:
+        expected = codes.get(code, default) if code in STRIPPABLE else "refuse"
+        assert extras.handling(code) == expected
+
+
+def test_extras_are_part_of_the_policys_identity() -> None:
+    """A result made by stripping never answers a request that refuses; spelled-out defaults do
+    not make another policy."""
+    strict = digest(parse_policy({}).as_json())
+    assert digest(parse_policy({"extras": {"default": "refuse", "codes": {}}}).as_json()) == strict
+    assert digest(parse_policy({"extras": {"default": "strip"}}).as_json()) != strict
+    assert digest(parse_policy({"extras": {"codes": {"dora": "strip"}}}).as_json()) != strict
+
+
+@pytest.mark.parametrize("elements", [0, -1, 1.5, True, "many", None])
+def test_cap_on_elements_is_a_count(elements: Any) -> None:
+    """At least one, or nothing could be let in."""
+    assert "policy.caps.elements" in refused({"caps": {"elements": elements}}).message
+
+
+def test_defaults_refuse_and_report() -> None:
+    """Nothing is stripped and no count is unbounded unless the policy says so."""
+    policy = Policy()
+    assert {policy.extras.handling(code) for code in RULES} == {"refuse"}
+    assert policy.suspicious == "report"
+    assert policy.caps.elements == 2**32
