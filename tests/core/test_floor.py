@@ -11,6 +11,7 @@ from core.floor import below_floor
 from core.handling import under_policy
 from core.policy import Policy
 from core.selection import Score, select
+from core.store.layout import ADAPTER_MODEL
 
 FLOOR: dict[str, Any] = {"selection": {"threshold": 0.35, "families": {"q_proj": 0.5}}}
 HIGHER: dict[str, Any] = {"threshold": 0.5, "families": {"q_proj": 0.6}}
@@ -32,9 +33,8 @@ FIELDS = st.fixed_dictionaries(
 )
 # One of each code, of a tensor and of one of the adapter's own files.
 EVERYTHING = [
-    finding(code, kind, subject)
-    for code in RULES
-    for kind, subject in (("tensor", "x"), ("file", "adapter_model.safetensors"))
+    *(finding(code, "tensor", "x") for code in RULES),
+    *(finding(code, "file", ADAPTER_MODEL) for code in RULES),
 ]
 
 

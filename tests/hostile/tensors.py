@@ -209,13 +209,14 @@ PAIRS = [
         beside(Q_PROJ.removeprefix("model.")),
         "duplicate_module",
         B_KEY,
+        also=(("mixed_prefixes", B_KEY),),
     ),
     Attack(
-        "twice: with a transformer prefix",
-        "have two readers load two different tensors",
-        beside(f"transformer.{Q_PROJ}"),
-        "duplicate_module",
-        f"{PREFIX}transformer.{Q_PROJ}.lora_B.weight",
+        "one module with the model's prefix and one without",
+        "be served in part by a reader that knows one of the two",
+        beside("layers.0.mlp.up_proj"),
+        "mixed_prefixes",
+        B_KEY,
     ),
 ]
 
@@ -231,6 +232,7 @@ MODULES = [
         ("model.layers.9.self_attn.q_proj", "adapt what nobody judged", "module_not_in_alignment"),
         ("model.layers.0.self_attn.Q_PROJ", "differ in case only", "module_not_in_alignment"),
         ("base_model.model." + Q_PROJ, "hide behind a prefix", "module_not_in_alignment"),
+        ("transformer." + Q_PROJ, "hide behind two prefixes", "module_not_in_alignment"),
         ("score", "be one module here and another there", "ambiguous_module"),
         ("model.score", "be one module here and another there", "ambiguous_module"),
         ("model.embed_tokens", "plant trigger words", "embedding_lora"),
