@@ -6,7 +6,7 @@ pax and ustar, and GNU's long names.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from core.archives.members import MAX_MEMBERS, Member, refusal, shown, too_many_members, unreadable
@@ -39,7 +39,7 @@ def tar_members(stream: Metered) -> Iterator[Member]:
         if headers > 4 * MAX_MEMBERS:
             raise too_many_members()
         if header.kind in _EXTENSIONS:
-            overrides |= _extension(header, stream)
+            overrides = _joined(overrides, _extension(header, stream).items())
             continue
         members += 1
         if members > MAX_MEMBERS:
@@ -99,13 +99,23 @@ def _extension(header: _Header, stream: Metered) -> dict[str, str]:
         return {"path": _text(data)}
     if header.kind == _GNU_LONG_LINK:
         return {}
-    records = dict(_pax_records(data))
-    if any(key.startswith("GNU.sparse.") for key in records):
+    records = list(_pax_records(data))
+    if any(key.startswith("GNU.sparse.") for key, _ in records):
         raise _special("a sparse file")
-    wanted = {key: value for key, value in records.items() if key in ("path", "size")}
+    wanted = _joined({}, ((key, value) for key, value in records if key in ("path", "size")))
     if wanted and header.kind == _PAX_GLOBAL:
         raise unreadable("a global header of it renames its members")
     return wanted
+
+
+def _joined(overrides: dict[str, str], more: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Where something is said twice of one member, one reader takes the first, another the last."""
+    joined = dict(overrides)
+    for key, value in more:
+        if key in joined:
+            raise unreadable(f"headers of it give one member a {key} twice")
+        joined[key] = value
+    return joined
 
 
 def _pax_records(data: bytes) -> Iterator[tuple[str, str]]:

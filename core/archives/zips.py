@@ -22,6 +22,9 @@ from core.archives.members import (
 from core.errors import Unprocessable
 
 _ENCRYPTED = 0x1
+_LOCAL_HEADER = struct.Struct("<6xHH16xHH")  # flags, method, lengths of name and extra field
+_EXTRA_FIELD = struct.Struct("<HH")
+_UNICODE_PATH = 0x7075
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -60,16 +63,19 @@ def zip_members(file: BinaryIO) -> Iterator[Iterator[Member]]:
         except _DAMAGE as error:
             raise _damaged(error) from error
         with archive:
-            yield _members(archive)
+            yield _members(archive, capped)
 
 
-def _members(archive: zipfile.ZipFile) -> Iterator[Member]:
+def _members(archive: zipfile.ZipFile, file: BinaryIO) -> Iterator[Member]:
     entries = archive.infolist()
     if len(entries) > MAX_MEMBERS:
         raise too_many_members()
+    if entries and min(entry.header_offset for entry in entries) > 0:
+        raise unreadable("something stands in front of its first member")
     for entry in entries:
         name = entry.orig_filename  # `filename` ends at a NUL
         _check(entry, name)
+        _check_local_header(entry, file)
         yield Member(name, entry.file_size, name.endswith("/"), partial(_chunks, archive, entry))
 
 
@@ -94,6 +100,30 @@ def _check(entry: zipfile.ZipInfo, name: str) -> None:
             " deflate or uncompressed",
             name,
         )
+
+
+def _check_local_header(entry: zipfile.ZipInfo, file: BinaryIO) -> None:
+    """Readers of the stream go by it, others by the directory: both must say the same."""
+    file.seek(entry.header_offset)
+    header = file.read(_LOCAL_HEADER.size)
+    if len(header) < _LOCAL_HEADER.size:
+        raise unreadable("a member of it begins behind its end")
+    flags, method, name_length, extra_length = _LOCAL_HEADER.unpack(header)
+    extra = file.read(name_length + extra_length)[name_length:]
+    if (flags & _ENCRYPTED, method) != (0, entry.compress_type):
+        raise unreadable(f"its two headers of {shown(entry.orig_filename)} differ")
+    if _has_second_name(entry.extra) or _has_second_name(extra):
+        raise unreadable(f"{shown(entry.orig_filename)} has another name beside this one")
+
+
+def _has_second_name(extra: bytes) -> bool:
+    """The Unicode path of APPNOTE 4.6.9: some readers go by it, others by the plain name."""
+    while len(extra) >= _EXTRA_FIELD.size:
+        kind, length = _EXTRA_FIELD.unpack_from(extra)
+        if kind == _UNICODE_PATH:
+            return True
+        extra = extra[_EXTRA_FIELD.size + length :]
+    return False
 
 
 def _chunks(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
