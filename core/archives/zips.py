@@ -70,8 +70,8 @@ def _members(archive: zipfile.ZipFile, file: BinaryIO) -> Iterator[Member]:
     entries = archive.infolist()
     if len(entries) > MAX_MEMBERS:
         raise too_many_members()
-    if entries and min(entry.header_offset for entry in entries) > 0:
-        raise unreadable("something stands in front of its first member")
+    if entries and min(entry.header_offset for entry in entries) != 0:
+        raise unreadable("its first member does not begin where the archive does")
     for entry in entries:
         name = entry.orig_filename  # `filename` ends at a NUL
         _check(entry, name)
