@@ -119,7 +119,7 @@ def missing_module() -> Parts:
 
 def base_overwrite() -> Parts:
     def change(tensors: dict[str, torch.Tensor]) -> None:
-        tensors["base_model.model.model.norm.weight"] = torch.ones(32)
+        tensors["base_model.model.model.norm.weight"] = torch.full((32,), 1.5)
 
     return with_tensors(change)
 
