@@ -13,6 +13,9 @@ from core.canonical import DuplicateKey, parse_json_strictly
 
 LENGTH_BYTES = 8
 MAX_HEADER_BYTES = 16 * 2**20
+MAX_TENSORS = 65_536
+MAX_NAME = 256  # characters; real ones have about a hundred
+MAX_DIMENSIONS = 8
 DTYPE_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 
 
@@ -56,6 +59,7 @@ def parse_header(header: bytes, body_bytes: int) -> dict[str, TensorInfo]:
     """
     if not header.startswith(b"{"):
         raise HeaderError("the header does not begin with '{'")
+    _check_counts(header)
     try:
         parsed = parse_json_strictly(header)
     except DuplicateKey as error:
@@ -71,6 +75,16 @@ def parse_header(header: bytes, body_bytes: int) -> dict[str, TensorInfo]:
     return ordered
 
 
+def _check_counts(header: bytes) -> None:
+    """Before it is parsed: a list in JSON takes three bytes there and a hundred in memory.
+
+    A tensor takes one object, two lists and less than `3 + MAX_DIMENSIONS + 2` commas.
+    """
+    most = {b"{": MAX_TENSORS + 2, b"[": 2 * MAX_TENSORS, b",": (MAX_DIMENSIONS + 5) * MAX_TENSORS}
+    if any(header.count(mark) > count for mark, count in most.items()):
+        raise HeaderError(f"the header lists more than {MAX_TENSORS} tensors")
+
+
 def _check_metadata(metadata: Any) -> None:
     is_text_map = isinstance(metadata, dict) and all(
         isinstance(value, str) for value in metadata.values()
@@ -80,6 +94,8 @@ def _check_metadata(metadata: Any) -> None:
 
 
 def _tensor(name: str, fields: Any) -> TensorInfo:
+    if len(name) > MAX_NAME:
+        raise HeaderError(f"a name of {len(name)} characters; {MAX_NAME} are accepted", tensor=name)
     if not isinstance(fields, dict) or fields.keys() != {"dtype", "shape", "data_offsets"}:
         raise HeaderError("needs exactly dtype, shape and data_offsets", tensor=name)
     dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
@@ -107,7 +123,7 @@ def _tensor(name: str, fields: Any) -> TensorInfo:
 def _is_count_list(value: Any) -> bool:
     return (
         isinstance(value, list)
-        and len(value) <= 8
+        and len(value) <= MAX_DIMENSIONS
         and all(type(item) is int and 0 <= item < 2**63 for item in value)
     )
 

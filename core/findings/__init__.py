@@ -81,6 +81,8 @@ def finding(code: str, kind: Kind, subject: str, detail: str = "") -> Finding:
 
 def printable(text: str) -> str:
     """Without control characters: a name must not move the cursor of whoever reads it."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 

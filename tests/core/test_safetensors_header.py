@@ -236,3 +236,19 @@ def test_tensors_come_in_the_order_of_their_bytes() -> None:
 def test_dtypes_are_those_that_can_be_projected() -> None:
     """Three, with the sizes that torch gives them."""
     assert {name: dtype.itemsize for name, dtype in DTYPES.items()} == DTYPE_BYTES
+
+
+@pytest.mark.parametrize("filler", [b"[]", b"{}", b"0", b'""'])
+def test_a_header_of_too_many_values_is_refused_unparsed(filler: bytes) -> None:
+    """A list takes three bytes in JSON and a hundred in memory: they are counted first."""
+    header = b'{"a":[' + b",".join([filler] * 1_000_000) + b"]}"
+    with pytest.raises(HeaderError, match="more than 65536 tensors"):
+        parse_header(header, 0)
+
+
+def test_a_name_longer_than_any_real_one_is_refused() -> None:
+    """256 characters are let in, 257 not."""
+    entry = '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
+    assert parse_header(f'{{"{"n" * 256}":{entry}}}'.encode(), 0)
+    with pytest.raises(HeaderError, match="257 characters"):
+        parse_header(f'{{"{"n" * 257}":{entry}}}'.encode(), 0)

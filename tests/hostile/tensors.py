@@ -65,6 +65,12 @@ def named(name: str, code: str, tries: str, subject: str | None = None) -> Attac
     return Attack(f"{name[:60]!r}", tries, added(name, 2, IN), code, subject or name)
 
 
+def layer_of_digits(count: int) -> dict[str, Tensor]:
+    """The honest factors under a layer's number of so many digits."""
+    digits = "layers." + "9" * count
+    return {key.replace("layers.0", digits): value for key, value in honest_tensors().items()}
+
+
 VALUES = [
     Attack(
         f"{value} in {key[-13:]} {str(dtype)[6:]}",
@@ -276,15 +282,30 @@ NAMES = [
     named("a\x00b", "unknown_tensor", "end a C string", "a\\x00b"),
     named("[red]a[/red]", "unknown_tensor", "be marked up"),
     named("<script>alert(1)</script>", "unknown_tensor", "run in a page"),
-    named("n" * 10**6, "unknown_tensor", "flood a log", "n" * 500 + "…"),
+    named("n" * 10**6, "header_invalid", "flood a log", "n" * 500 + "…"),
+    named("m" * 256, "unknown_tensor", "flood a log with what is allowed"),
     Attack(
         "a layer of 5000 digits",
         "be more than a whole number may be long",
-        only(
-            {k.replace("layers.0", "layers." + "9" * 5000): v for k, v in honest_tensors().items()}
-        ),
+        only(layer_of_digits(5000)),
+        "header_invalid",
+        next(iter(layer_of_digits(5000)))[:500] + "…",
+    ),
+    Attack(
+        "a layer of 150 digits",
+        "be more than any counter holds",
+        only(layer_of_digits(150)),
         "module_not_in_alignment",
-        B_KEY.replace("layers.0", "layers." + "9" * 5000)[:500] + "…",
+        B_KEY.replace("layers.0", "layers." + "9" * 150),
+        no_pairs=True,
+    ),
+    Attack(
+        "a module of 33 parts",
+        "take long to sort",
+        only({k.replace("layers.0", "a." * 30 + "b"): v for k, v in honest_tensors().items()}),
+        "unknown_tensor",
+        A_KEY.replace("layers.0", "a." * 30 + "b"),
+        also=(("unknown_tensor", B_KEY.replace("layers.0", "a." * 30 + "b")),),
         no_pairs=True,
     ),
     Attack(

@@ -10,6 +10,8 @@ from worker.adapter.mlx_config import read_mlx_config
 from worker.adapter.model import AdapterConfig
 from worker.adapter.peft_config import read_peft_config
 
+MAX_FIELDS = 500  # PEFT 0.21 writes 48, mlx-lm 30
+
 
 def read_config(data: bytes) -> tuple[AdapterConfig | None, list[Finding]]:
     """The config, or None where the findings leave no update to speak of.
@@ -31,4 +33,7 @@ def _object(data: bytes) -> tuple[dict[str, Any], list[Finding]]:
         return {}, [finding("config_invalid", "file", ADAPTER_CONFIG, str(error)[:200])]
     if not isinstance(fields, dict):
         return {}, [finding("config_invalid", "file", ADAPTER_CONFIG, "no JSON object")]
+    if len(fields) > MAX_FIELDS:  # naming each would only flood the report
+        detail = f"{len(fields)} fields; {MAX_FIELDS} are accepted"
+        return {}, [finding("config_invalid", "file", ADAPTER_CONFIG, detail)]
     return fields, []

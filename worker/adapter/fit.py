@@ -10,7 +10,8 @@ from worker.adapter.model import AdapterConfig, LoraModule
 from worker.adapter.patterns import is_unambiguous, value_for
 from worker.alignment.source import AlignmentSource
 
-SPARE_PATTERNS = 1000  # keys that fit no module; each key is held against each module
+SPARE_PATTERNS = 1000  # keys that fit no module
+MAX_MATCHES = 1_000_000  # each key is held against each module, as PEFT runs it over each
 
 
 def shapes_fit(
@@ -49,7 +50,7 @@ def config_fits(
     flooded = [
         finding("field_invalid", "field", name, f"{len(patterns)} keys for {len(paths)} modules")
         for name, patterns in by_name.items()
-        if len(patterns) > len(paths) + SPARE_PATTERNS
+        if len(patterns) > len(paths) + SPARE_PATTERNS or len(patterns) * len(paths) > MAX_MATCHES
     ]
     if flooded:
         return flooded

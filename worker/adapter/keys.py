@@ -16,7 +16,7 @@ FACTORS = {
     ".lora_B.default.weight": "b",
 }
 MLX_FACTORS = {".lora_a": "a", ".lora_b": "b"}
-MODULE_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
+MODULE_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){0,31}\Z")
 
 
 @dataclass(frozen=True)

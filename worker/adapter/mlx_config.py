@@ -23,6 +23,7 @@ _TRAINING: Final = frozenset(
     }
 )  # fmt: skip
 _LOADING: Final = frozenset({"model", "fine_tune_type", "use_dora", "lora_parameters"})
+MAX_PARAMETERS: Final = 50
 _PARAMETERS: Final = frozenset({"rank", "scale", "dropout", "keys", "alpha"})
 
 
@@ -71,6 +72,8 @@ def _parameters(parameters: Mapping[str, Any]) -> list[Finding]:
     matter which."""
     rank, alpha = parameters.get("rank"), parameters.get("alpha")
     scale: Any = parameters.get("scale")
+    if len(parameters) > MAX_PARAMETERS:
+        return [_invalid("lora_parameters", f"{len(parameters)} parameters")]
     found = [
         _invalid(f"lora_parameters.{shown(name)}", parameters[name])
         for name in sorted(parameters.keys() - _PARAMETERS)

@@ -34,6 +34,7 @@ def _any(_: Any) -> bool:
     return True
 
 
+MAX_PATTERNS: Final = 20_000
 _NOTHING: Final = only(None, [], {}, False)
 
 # Field → what is accepted of it, and the finding code of anything else.
@@ -149,6 +150,8 @@ def _pattern(fields: Mapping[str, Any], name: str, is_valid: Accepts, code: str)
         return []
     if not isinstance(patterns, dict):
         return [finding("field_invalid", "field", name, shown(patterns))]
+    if len(patterns) > MAX_PATTERNS:
+        return [finding("field_invalid", "field", name, f"{len(patterns)} keys")]
     found = []
     for key, value in patterns.items():
         if not is_literal(key):
