@@ -1,0 +1,1 @@
+"""What parses a stranger's input, under a flood of it."""
