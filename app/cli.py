@@ -4,20 +4,25 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app import first_key, stack
+from app import aligning, first_key, stack
 from app.access import is_loopback
+from core.alignments import DEFAULT_RANK, DtypeRule
 from core.errors import GateError
+from core.findings import printable
 from core.render.terminal import print_report
 from core.report import ENGINE_VERSION, Report
 from core.settings import SettingsInvalid, load_settings
 
-FAILED, WRONG_ARGUMENTS = 1, 2
+FAILED, WRONG_ARGUMENTS, INTERRUPTED = 1, 2, 130
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -90,13 +95,74 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
 @cli.command()
 def worker() -> None:
     """Start one worker, with the settings of the environment (SAFELORA_…)."""
-    _become("run")
+    _become("worker", "run")
 
 
 @cli.command()
 def courier() -> None:
     """Start the courier, with the settings of the environment (SAFELORA_…)."""
-    _become("courier")
+    _become("worker", "courier")
+
+
+@cli.command()
+def align(
+    name: Annotated[str, typer.Argument(help="what the alignment will be called")],
+    base: Annotated[str, typer.Option(help="folder of the model before alignment")],
+    aligned: Annotated[str, typer.Option(help="folder of the aligned model")],
+    url: Annotated[str, typer.Option(help="address of the gate")] = "http://127.0.0.1:8000",
+    key: Annotated[
+        str | None, typer.Option(envvar="SAFELORA_KEY", help="a key with scope alignments")
+    ] = None,
+    module: Annotated[
+        list[str] | None, typer.Option(help="name suffix of modules to take; repeatable; else all")
+    ] = None,
+    base_name: Annotated[
+        list[str] | None,
+        typer.Option(help="base_model_name_or_path of adapters for this model; repeatable"),
+    ] = None,
+    dtype: Annotated[DtypeRule, typer.Option(help="how V is stored")] = "auto",
+    rank: Annotated[
+        int, typer.Option(help="singular directions to store", min=1, max=4096)
+    ] = DEFAULT_RANK,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="print what it would take, from headers on this machine, and stop"
+        ),
+    ] = False,
+) -> None:
+    """Register a pair of checkpoints on the gate's machine, and wait until it is built.
+
+    Exit code 0 ready, 1 failed, 2 wrong arguments. What is interrupted goes on at the gate; the
+    same command again waits for it.
+    """
+    if dry_run:
+        wanted = [f"--base={base}", f"--aligned={aligned}", f"--rank={rank}"]
+        _become("worker.alignment.plan", *wanted, *(f"--module={m}" for m in module or []))
+    order = {
+        "name": name,
+        "base": _absolute(base),
+        "aligned": _absolute(aligned),
+        "modules": module or None,
+        "base_names": base_name or [],
+        "dtype": dtype,
+        "rank": rank,
+    }
+    try:
+        client = aligning.open_client(url, key)
+    except ValueError as error:
+        _wrong(str(error))
+    try:
+        with client, _build_bar(name) as show_progress:
+            alignment_id = aligning.align(client, order, show_progress)
+    except aligning.OrderRefused as error:
+        _wrong(f"error [{error.code}]: {printable(error.message)}")
+    except GateError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"the gate goes on building {name}\n")
+        raise typer.Exit(INTERRUPTED) from None
+    sys.stdout.write(f"{name} is ready: {alignment_id}\n")
 
 
 @cli.command()
@@ -120,9 +186,9 @@ def main() -> None:
     cli()
 
 
-def _become(command: str) -> NoReturn:
+def _become(module: str, *arguments: str) -> NoReturn:
     """The worker is another package with other needs (torch): start it, import nothing of it."""
-    os.execv(sys.executable, [sys.executable, "-m", "worker", command])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
 
 
 def _wrong(message: str) -> NoReturn:
@@ -131,8 +197,29 @@ def _wrong(message: str) -> NoReturn:
 
 
 def _fail(error: GateError) -> NoReturn:
-    sys.stderr.write(f"error [{error.code}]: {error.message}\n")
+    sys.stderr.write(f"error [{error.code}]: {printable(error.message)}\n")
     raise typer.Exit(FAILED)
+
+
+def _absolute(source: str) -> str:
+    """A gate on this machine looks at folders from its own place, not from the caller's."""
+    return str(Path(source).absolute()) if Path(source).is_dir() else source
+
+
+@contextmanager
+def _build_bar(name: str) -> Iterator[aligning.Show]:
+    """A bar on a terminal's stderr, by module; elsewhere nothing is drawn."""
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task(f"building {name}", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
 def _print_welcome(

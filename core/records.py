@@ -104,6 +104,18 @@ class Records:
         """Raises `ObjectExists` if asked to create a name that is taken."""
         self.store.put(layout.alignment_name(record.name), record.as_bytes(), if_absent=if_absent)
 
+    def finish_build(self, record: AlignmentRecord) -> AlignmentRecord | None:
+        """Record how a build ended, unless its name is settled; what stands then is returned."""
+        standing = self.alignment(record.name)
+        if is_settled(standing, record):
+            return standing
+        self.save_alignment(record)
+        return record
+
+    def remove_alignment(self, name: str) -> None:
+        """Only the name: the files may serve other names, and jobs that pinned the id."""
+        self.store.delete(layout.alignment_name(name))
+
     def _read(self, key: str, model: type[Record]) -> Record | None:
         try:
             return model.model_validate_json(self.store.get(key))
@@ -114,3 +126,9 @@ class Records:
                 f"{key} is not a {model.__name__} of this version ({error.error_count()} problems):"
                 " restore it or remove it"
             ) from error
+
+
+def is_settled(standing: AlignmentRecord | None, record: AlignmentRecord) -> bool:
+    """Whether nobody waits for the build of `record` any more: the name was removed or registered
+    anew since, or another run of the same build came first."""
+    return standing is None or standing.state == "ready" or standing.created_at != record.created_at

@@ -66,11 +66,18 @@ class SourceSettings(Section):
 
 
 class AlignmentSettings(Section):
-    """`roots`: folders checkpoints may be registered from. `cache` is the local disk tier."""
+    """`roots`: folders checkpoints may be registered from.
+
+    The tiers: `ram_bytes` of loaded modules a process, `disk_bytes` of files in the folder `cache`,
+    and a Redis at `redis_url`, off unless it is set. That one is a cache and forgets as it likes
+    (`maxmemory-policy allkeys-lru`): never the Redis of the queue.
+    """
 
     roots: list[Path] = []
     cache: Path = Path("var/alignments")
     ram_bytes: int = 8 * 2**30
+    disk_bytes: Annotated[int, Field(ge=0)] = 64 * 2**30
+    redis_url: SecretStr | None = None
 
 
 class ApiKey(Section):

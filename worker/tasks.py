@@ -62,9 +62,9 @@ class Tasks:
         cache = self.workshop.settings.alignments.cache
         try:
             with self._progress(build_id(name)) as tracker:
-                done = register(
+                standing = register(
                     record,
-                    self.workshop.store,
+                    records,
                     cache,
                     step=lambda done, total: tracker.step("build", done, total),
                 )
@@ -76,12 +76,8 @@ class Tasks:
                 raise
             _log.exception("alignment %s failed", name)
             failure = _failure(error)
-            done = record.as_failed(failure.code, failure.message, now())
-        standing = records.alignment(name)
-        if standing is not None and standing.state == "ready":
-            return  # delivered twice: another run built it meanwhile
-        records.save_alignment(done)
-        _log.info("alignment %s: %s", name, done.state)
+            standing = records.finish_build(record.as_failed(failure.code, failure.message, now()))
+        _log.info("alignment %s: %s", name, standing.state if standing else "removed meanwhile")
 
     def _result(self, request: JobRequest, tracker: Tracker, *, last_attempt: bool) -> JobResult:
         started = now()

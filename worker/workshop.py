@@ -1,30 +1,46 @@
 """What a worker process keeps from job to job: connections, and alignments that stay warm."""
 
+import logging
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from core.records import Records
-from core.settings import Settings
+from core.settings import AlignmentSettings, Settings
 from core.sources import S3Sources
 from core.store.base import ObjectStore
 from worker.alignment.source import StoredAlignment
-from worker.alignment.tiers import DiskTier, ModuleLoader, RamTier, read_manifest
+from worker.alignment.tiers import (
+    DiskTier,
+    ModuleLoader,
+    RamTier,
+    RedisTier,
+    TierCounts,
+    make_room,
+    read_manifest,
+)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """Built once per process and handed to every task."""
+    """Built once per process and handed to every task. `counts`: what its tiers served so far."""
 
     settings: Settings
     store: ObjectStore
     sources: S3Sources
     device: torch.device
     ram: RamTier = field(init=False)
+    redis: RedisTier | None = field(init=False)
+    counts: TierCounts = field(init=False, default_factory=TierCounts)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ram", RamTier(self.settings.alignments.ram_bytes))
+        alignments = self.settings.alignments
+        object.__setattr__(self, "ram", RamTier(alignments.ram_bytes))
+        object.__setattr__(self, "redis", _redis_tier(alignments))
 
     @property
     def records(self) -> Records:
@@ -37,11 +53,25 @@ class Workshop:
         return self.settings.scratch
 
     def alignment(self, alignment_id: str, name: str) -> StoredAlignment:
-        """The stored alignment, its modules loaded through this process's tiers."""
-        files = DiskTier(self.settings.alignments.cache, self.store, alignment_id)
+        """The stored alignment, its modules loaded through this process's tiers.
+
+        Which tiers served them is logged once nobody holds the alignment any more.
+        """
+        alignments = self.settings.alignments
+        make_room(alignments.cache, alignments.disk_bytes)  # builds too leave their files there
+        files = DiskTier(
+            alignments.cache,
+            self.store,
+            alignment_id,
+            capacity=alignments.disk_bytes,
+            redis=self.redis,
+        )
         manifest = read_manifest(files)
-        loader = ModuleLoader(manifest, files, self.ram, self.device)
-        return StoredAlignment(manifest, loader, name=name)
+        counts = TierCounts(self.counts)
+        loader = ModuleLoader(manifest, files, self.ram, self.device, counts)
+        alignment = StoredAlignment(manifest, loader, name=name)
+        weakref.finalize(alignment, _tell, alignment_id, counts)
+        return alignment
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -49,3 +79,13 @@ def choose_device(wanted: str) -> torch.device:
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(wanted)
+
+
+def _redis_tier(settings: AlignmentSettings) -> RedisTier | None:
+    url = settings.redis_url
+    return None if url is None else RedisTier(url.get_secret_value())
+
+
+def _tell(alignment_id: str, counts: TierCounts) -> None:
+    if counts.modules:
+        _log.info("alignment %s: %s", alignment_id, counts)

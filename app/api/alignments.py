@@ -19,6 +19,7 @@ from app.services import Served, Services
 from app.views import ProgressView, View, progress_of
 from core.alignments import (
     DEFAULT_RANK,
+    MANIFEST_FILE,
     NAME_PATTERN,
     AlignmentRecord,
     BuildFailure,
@@ -31,6 +32,7 @@ from core.jobs import now
 from core.model import Frozen
 from core.policy import Policy
 from core.queue import build_id
+from core.store import layout
 from core.store.base import ObjectExists
 
 _MAX_JSON = 2**20
@@ -110,12 +112,31 @@ def list_alignments(services: Served, caller: AnyCaller) -> AlignmentList:
 
 @router.get("/{name}", response_model=AlignmentView, summary="One alignment")
 def get_alignment(services: Served, caller: AnyCaller, name: str) -> AlignmentView:
+    return _view(services, _found(services, name), caller)
+
+
+@router.delete("/{name}", status_code=204, summary="Remove an alignment's name")
+def delete_alignment(services: Served, _: AlignmentsCaller, name: str) -> None:
+    """The name alone: jobs that were accepted under it go on, and it may be registered again.
+
+    A second time it is unknown. While it is being built it cannot be removed.
+    """
+    record = _found(services, name)
+    if record.state == "building":
+        raise Conflict(
+            "the alignment is being built: wait until it is ready or failed, then remove it",
+            code="alignment_building",
+        )
+    services.records.remove_alignment(record.name)
+
+
+def _found(services: Services, name: str) -> AlignmentRecord:
     record = find_alignment(services.records, name)
     if record is None:
         raise NotFound(
             "there is no alignment of this name: see /v1/alignments", code="alignment_not_found"
         )
-    return _view(services, record, caller)
+    return record
 
 
 def _register(services: Services, order: AlignmentOrder, caller: Caller) -> AlignmentView:
@@ -123,7 +144,8 @@ def _register(services: Services, order: AlignmentOrder, caller: Caller) -> Alig
 
 
 def _registered(services: Services, order: AlignmentOrder) -> AlignmentRecord:
-    """The record, building; or the one that the same request made before, unless that failed."""
+    """The record, building; or the one that the same request made before, unless that failed or
+    what it built is gone from the store."""
     record = _new_record(services, order)
     try:
         services.records.save_alignment(record, if_absent=True)
@@ -134,12 +156,12 @@ def _registered(services: Services, order: AlignmentOrder) -> AlignmentRecord:
                 "another pair is registered under this name: choose another name",
                 code="alignment_exists",
             ) from None
-        if standing.state == "ready":
-            return standing
-        if standing.state == "failed":
-            services.records.save_alignment(record)
-        else:
+        if standing.state == "building":
             record = standing
+        elif standing.state == "ready" and _is_stored(services, standing):
+            return standing
+        else:
+            services.records.save_alignment(record)
     try:
         services.queue.submit_build(record.name)
     except QueueError as error:
@@ -170,6 +192,13 @@ def _new_record(services: Services, order: AlignmentOrder) -> AlignmentRecord:
 def _asks_the_same(standing: AlignmentRecord, record: AlignmentRecord) -> bool:
     asked = set(AlignmentOrder.model_fields)
     return standing.model_dump(include=asked) == record.model_dump(include=asked)
+
+
+def _is_stored(services: Services, record: AlignmentRecord) -> bool:
+    """The manifest is the last file to be stored, so where it lies an alignment was whole."""
+    if record.id is None:
+        return False
+    return services.store.info(layout.alignment(record.id, MANIFEST_FILE)) is not None
 
 
 def _bare(failure: BuildFailure) -> BuildFailure:

@@ -157,6 +157,10 @@ def test_scope_is_needed(keyed: Gate) -> None:
     response = keyed.client.post("/v1/alignments", headers=bearer(KEY), json={})
     assert (response.status_code, code_of(response)) == (403, "scope_missing")
     assert response.json()["scope"] == "alignments"
+    keyed.register()
+    response = keyed.client.delete("/v1/alignments/base", headers=bearer(KEY))
+    assert (response.status_code, code_of(response)) == (403, "scope_missing")
+    assert keyed.services.records.alignment("base") is not None
 
 
 def test_only_the_override_scope_goes_below_the_floor(keyed: Gate) -> None:

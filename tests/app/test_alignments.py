@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.alignments import MANIFEST_FILE, BuildFailure
+from core.alignments import MANIFEST_FILE, AlignmentRecord, BuildFailure
 from core.jobs import Progress, now
 from core.queue import build_id
 from core.settings import AlignmentSettings, RedisSettings
@@ -71,28 +71,75 @@ def test_taken_name_is_a_conflict(gate: Gate, root: Path) -> None:
     assert (response.status_code, code_of(response)) == (409, "alignment_exists")
 
 
-def test_ready_alignment_is_not_built_again(gate: Gate, root: Path) -> None:
-    """200: there is nothing to wait for."""
+def finished(gate: Gate, root: Path, **fields: Any) -> AlignmentRecord:
+    """The pair registered, and its build ended, as a worker would leave it."""
     gate.client.post("/v1/alignments", json=order(root))
     standing = gate.services.records.alignment("base-1b")
     assert standing is not None
     gate.services.queue.redis.flushdb()
-    ready = standing.model_copy(update={"state": "ready", "id": "a" * 40, "finished_at": now()})
-    gate.services.records.save_alignment(ready)
+    ended = standing.model_copy(update={"finished_at": now(), **fields})
+    gate.services.records.save_alignment(ended)
+    return ended
+
+
+def test_ready_alignment_is_not_built_again(gate: Gate, root: Path) -> None:
+    """200: there is nothing to wait for."""
+    alignment_id = gate.register("stored").id
+    finished(gate, root, state="ready", id=alignment_id)
     response = gate.client.post("/v1/alignments", json=order(root))
-    assert (response.status_code, response.json()["id"]) == (200, "a" * 40)
+    assert (response.status_code, response.json()["id"]) == (200, alignment_id)
     assert gate.queued() == []
+
+
+def test_ready_alignment_that_is_gone_is_built_again(gate: Gate, root: Path) -> None:
+    """Under its own name, once the store has lost its manifest; another pair still may not."""
+    finished(gate, root, state="ready", id="a" * 40)
+    other = gate.client.post("/v1/alignments", json=order(root, rank=32))
+    assert (other.status_code, code_of(other)) == (409, "alignment_exists")
+    response = gate.client.post("/v1/alignments", json=order(root))
+    assert (response.status_code, response.json()["state"]) == (202, "building")
+    assert response.json()["id"] is None
+    assert len(gate.queued()) == 1
+
+
+@pytest.mark.parametrize("state", ["ready", "failed"])
+def test_removed_name_may_be_registered_again(gate: Gate, root: Path, state: str) -> None:
+    """204, then 404 for everyone, then the name is free, for another pair too."""
+    finished(gate, root, state=state)
+    removed = gate.client.delete("/v1/alignments/base-1b")
+    assert (removed.status_code, removed.content) == (204, b"")
+    for method in ("GET", "DELETE"):
+        response = gate.client.request(method, "/v1/alignments/base-1b")
+        assert (response.status_code, code_of(response)) == (404, "alignment_not_found")
+    assert gate.client.get("/v1/alignments").json() == {"alignments": []}
+    again = gate.client.post("/v1/alignments", json=order(root, rank=32))
+    assert (again.status_code, again.json()["state"]) == (202, "building")
+
+
+def test_removing_a_name_removes_no_alignment(any_gate: Gate) -> None:
+    """Other names, and jobs that were accepted, still find every file."""
+    record = any_gate.register()
+    assert record.id is not None
+    accepted = any_gate.post(alignment="base")
+    assert any_gate.client.delete("/v1/alignments/base").status_code == 204
+    assert any_gate.services.store.info(layout.alignment(record.id, MANIFEST_FILE)) is not None
+    assert any_gate.request_of(accepted).alignment.id == record.id
+    refused = any_gate.post(alignment="base")
+    assert (refused.status_code, code_of(refused)) == (422, "alignment_unknown")
+
+
+def test_alignment_being_built_is_not_removed(gate: Gate, root: Path) -> None:
+    """409 with a code of its own; the build goes on."""
+    gate.client.post("/v1/alignments", json=order(root))
+    response = gate.client.delete("/v1/alignments/base-1b")
+    assert (response.status_code, code_of(response)) == (409, "alignment_building")
+    assert gate.client.get("/v1/alignments/base-1b").json()["state"] == "building"
 
 
 def test_failed_alignment_may_be_registered_again(gate: Gate, root: Path) -> None:
     """With the same request, once what was wrong with the files is mended."""
-    gate.client.post("/v1/alignments", json=order(root))
-    standing = gate.services.records.alignment("base-1b")
-    assert standing is not None
-    gate.services.queue.redis.flushdb()
     error = BuildFailure(code="alignment_unusable", message="shapes differ")
-    failed = standing.model_copy(update={"state": "failed", "error": error})
-    gate.services.records.save_alignment(failed)
+    finished(gate, root, state="failed", error=error)
     assert gate.client.get("/v1/alignments/base-1b").json()["error"]["code"] == error.code
     response = gate.client.post("/v1/alignments", json=order(root))
     assert (response.status_code, response.json()["state"]) == (202, "building")
@@ -199,11 +246,12 @@ def test_default_policy_holds_its_own_floor(gate: Gate, root: Path) -> None:
 @pytest.mark.parametrize("name", ["unknown", "..%2fx", "BASE", "%00"])
 def test_unknown_alignment_is_a_404(gate: Gate, name: str) -> None:
     """Whatever is asked for, it never becomes a path."""
-    response = gate.client.get(f"/v1/alignments/{name}")
-    assert (response.status_code, code_of(response)) in (
-        (404, "alignment_not_found"),
-        (404, "not_found"),
-    )
+    for method in ("GET", "DELETE"):
+        response = gate.client.request(method, f"/v1/alignments/{name}")
+        assert (response.status_code, code_of(response)) in (
+            (404, "alignment_not_found"),
+            (404, "not_found"),
+        )
 
 
 def test_alignment_of_an_older_version_takes_no_job(

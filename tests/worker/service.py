@@ -46,8 +46,8 @@ class Service:
     def work(self) -> None:
         self.worker().work(burst=True, logging_level="WARNING")
 
-    def register(self, name: str = "tiny", **fields: Any) -> AlignmentRecord:
-        """Register a pair (the golden one unless told otherwise) and build it."""
+    def accept_pair(self, name: str = "tiny", **fields: Any) -> AlignmentRecord:
+        """Store the registration of a pair (the golden one unless told otherwise)."""
         record = AlignmentRecord(
             name=name,
             state="building",
@@ -60,6 +60,11 @@ class Service:
             },
         )
         self.records.save_alignment(record, if_absent=True)
+        return record
+
+    def register(self, name: str = "tiny", **fields: Any) -> AlignmentRecord:
+        """Register a pair and build it."""
+        self.accept_pair(name, **fields)
         self.queue.submit_build(name)
         self.work()
         built = self.records.alignment(name)

@@ -1,9 +1,11 @@
 """The worker on a real queue, with results in a folder and on S3 alike."""
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +24,10 @@ from core.store.settings import StoreSettings
 from tests.servers import ValkeyServer
 from tests.worker.making import GOLDEN
 from tests.worker.service import TENANT, Service, golden_files, make_service
+from worker.alignment import build
+from worker.alignment.make import LoadedModule, make_module
 from worker.courier import reconcile
+from worker.interrupts import Cancelled, Drained
 
 
 @pytest.fixture
@@ -181,6 +186,76 @@ def test_a_late_failure_does_not_undo_a_finished_build(
     monkeypatch.setattr("worker.alignment.build.make_module", overtaken)
     service.tasks.build_alignment(name="tiny", last_attempt=True)
     assert service.records.alignment("tiny") == ready
+
+
+@pytest.mark.parametrize("why", ["cancel", "drain"])
+def test_a_build_that_is_told_to_stop_keeps_what_it_made(
+    service: Service, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    """Cancelled or drained within three modules; the next run makes all others, and no more."""
+    made: list[str] = []
+
+    def counted(name: str, *rest: Any) -> LoadedModule:
+        made.append(name)
+        if len(made) == 3:
+            getattr(service.tasks.interrupts, why).set()
+        return make_module(name, *rest)
+
+    monkeypatch.setattr(build, "make_module", counted)
+    record = service.accept_pair()
+    with pytest.raises((Cancelled, Drained)):
+        service.tasks.build_alignment(name=record.name, last_attempt=False)
+    assert len(made) == 3
+    assert service.records.alignment(record.name) == record
+    getattr(service.tasks.interrupts, why).clear()
+    service.tasks.build_alignment(name=record.name, last_attempt=False)
+    ended = service.records.alignment(record.name)
+    assert ended is not None
+    assert ended.state == "ready"
+    assert len(made) == len(set(made))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_name_that_was_removed_is_not_brought_back(
+    service: Service, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """However a build of it ends that was still running."""
+    record = service.accept_pair()
+
+    def overtaken(*arguments: Any) -> LoadedModule:
+        service.records.remove_alignment(record.name)
+        if fails:
+            raise RuntimeError("out of memory")
+        return make_module(*arguments)
+
+    monkeypatch.setattr(build, "make_module", overtaken)
+    service.tasks.build_alignment(name=record.name, last_attempt=True)
+    assert service.records.alignment(record.name) is None
+
+
+def test_a_build_does_not_answer_for_a_later_registration(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name was removed and given to another pair while the first was still being built."""
+    record = service.accept_pair()
+    later = record.model_copy(update={"aligned": "elsewhere", "created_at": "later"})
+
+    def overtaken(*arguments: Any) -> LoadedModule:
+        service.records.save_alignment(later)
+        return make_module(*arguments)
+
+    monkeypatch.setattr(build, "make_module", overtaken)
+    service.tasks.build_alignment(name=record.name, last_attempt=True)
+    assert service.records.alignment(record.name) == later
+
+
+def test_an_accepted_job_outlives_its_alignments_name(service: Service) -> None:
+    """Removing a name takes nothing from jobs that pinned the id, even on a cold worker."""
+    record = service.register()
+    service.records.remove_alignment(record.name)
+    assert record.id is not None
+    shutil.rmtree(service.tasks.workshop.settings.alignments.cache / record.id)
+    assert service.run(record).state is JobState.SUCCEEDED
 
 
 def test_an_identical_pair_is_refused_at_registration(service: Service) -> None:

@@ -17,6 +17,7 @@ from core.alignments import (
 )
 from core.errors import AlignmentError
 from worker.alignment.digests import WeightDigests
+from worker.alignment.finished import FinishedModules, rename_synced
 from worker.alignment.make import LoadedModule, Recipe, make_module
 from worker.alignment.pair import Pair
 
@@ -24,17 +25,30 @@ Step = Callable[[int, int], None]
 
 
 def build_alignment(
-    pair: Pair, folder: Path, *, dtype: DtypeRule, rank: int, step: Step
+    pair: Pair,
+    folder: Path,
+    *,
+    dtype: DtypeRule,
+    rank: int,
+    step: Step,
+    finished: FinishedModules | None = None,
 ) -> Manifest:
     """Write every module of `pair` into `folder`, then the manifest; calls `step(done, total)`.
 
-    Memory stays under two modules. Raises `AlignmentError` for an identical pair.
+    Memory stays under two modules. With `finished`, which keeps its entries in `folder`, modules
+    that an earlier run of this build finished are taken as they are. Raises `AlignmentError` for an
+    identical pair, and whatever `step` raises.
     """
     recipe = Recipe(dtype, rank)
     entries: list[ModuleEntry] = []
     for done, (name, shape) in enumerate(pair.shapes.items()):
         step(done, len(pair.shapes))
-        entries.append(_write(make_module(name, shape, pair.difference(name), recipe), folder))
+        entry = finished.find(name, shape) if finished else None
+        if entry is None:
+            entry = _write(make_module(name, shape, pair.difference(name), recipe), folder)
+            if finished:
+                finished.add(entry)
+        entries.append(entry)
     if all(entry.norm == 0.0 for entry in entries):
         raise AlignmentError(
             "base and aligned model are identical, so there is no alignment to project onto:"
@@ -76,5 +90,5 @@ def _save(tensors: dict[str, Tensor], folder: Path) -> str:
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial)
     with partial.open("rb") as file:
         name = f"{hashlib.file_digest(file, 'sha256').hexdigest()}.safetensors"
-    partial.rename(folder / name)
+    rename_synced(partial, folder / name)
     return name

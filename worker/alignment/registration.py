@@ -1,42 +1,69 @@
 """A registered name becomes a stored alignment."""
 
 import contextlib
-import tempfile
 from pathlib import Path
 
-from core.alignments import AlignmentRecord
+from core.alignments import MANIFEST_FILE, AlignmentRecord, Manifest
+from core.errors import AlignmentError
 from core.jobs import now
-from core.store.base import ObjectStore
+from core.records import Records, is_settled
 from worker.alignment.build import Step, build_alignment
+from worker.alignment.finished import FinishedModules
 from worker.alignment.pair import Pair
 from worker.alignment.tiers import publish
+from worker.alignment.workplace import Stamps, build_key, clear, stamps, workplace
 
 
 def register(
-    record: AlignmentRecord, store: ObjectStore, cache: Path, *, step: Step
-) -> AlignmentRecord:
-    """Build the pair that `record` names, store it, and leave a copy in the local cache.
+    record: AlignmentRecord, records: Records, cache: Path, *, step: Step
+) -> AlignmentRecord | None:
+    """Build the pair that `record` names, store it with its record, keep a copy in `cache`.
 
-    Returns the record as ready. Raises `AlignmentError`, `StoreError`, or what `step` raises.
+    Goes on where an earlier run of the same build ended, however that ended; waits while another
+    process is at it. Returns the record that stands now: the one that is ready; another if the name
+    was registered anew meanwhile; None if it was removed. Raises `AlignmentError`, `StoreError`,
+    `OSError`, or what `step` raises.
     """
-    cache.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory(dir=cache, prefix=".building-") as scratch,
-        Pair(Path(record.base), Path(record.aligned), modules=record.modules) as pair,
-    ):
-        folder = Path(scratch) / "alignment"
-        folder.mkdir()
-        manifest = build_alignment(pair, folder, dtype=record.dtype, rank=record.rank, step=step)
-        publish(folder, manifest, store)
-        _keep(folder, cache / manifest.id)
-    return record.as_ready(manifest, now())
+    before = stamps(record)  # not after the wait: what is finished there was made from these
+    with workplace(cache, build_key(record), waiting=lambda: step(0, 0)) as folder:
+        standing = records.alignment(record.name)
+        if is_settled(standing, record):
+            with contextlib.suppress(OSError):  # modules that another name's build left here
+                folder.rmdir()
+            return standing
+        try:
+            manifest = _built(record, folder, step)
+            _check_unchanged(record, before)
+        except AlignmentError:  # mended files give another key: nothing here would be used again
+            clear(folder)
+            raise
+        publish(folder, manifest, records.store)
+        ready = record.as_ready(manifest, now())
+        _keep(folder, manifest, cache / manifest.id)
+        clear(folder)
+        return records.finish_build(ready)
 
 
-def _keep(folder: Path, target: Path) -> None:
+def _built(record: AlignmentRecord, folder: Path, step: Step) -> Manifest:
+    finished = FinishedModules(folder)
+    with Pair(Path(record.base), Path(record.aligned), modules=record.modules) as pair:
+        return build_alignment(
+            pair, folder, dtype=record.dtype, rank=record.rank, step=step, finished=finished
+        )
+
+
+def _check_unchanged(record: AlignmentRecord, before: Stamps) -> None:
+    if stamps(record) != before:
+        raise AlignmentError(
+            "the checkpoints changed while they were read: register the pair again once nothing"
+            " writes to them",
+            code="checkpoint_changed",
+        )
+
+
+def _keep(folder: Path, manifest: Manifest, target: Path) -> None:
     """Make the build the local copy. What stands there was built from the same V's, or is stale."""
-    if target.exists():
-        for file in folder.iterdir():
-            file.replace(target / file.name)
-        return
-    with contextlib.suppress(OSError):  # another worker's copy came first: the store has this one
-        folder.rename(target)
+    with contextlib.suppress(OSError):  # a copy only: what is not here is fetched from the store
+        target.mkdir(exist_ok=True)
+        for name in (*manifest.files, MANIFEST_FILE):
+            (folder / name).replace(target / name)

@@ -1,0 +1,1 @@
+"""The tiers of stored alignments, from the store to RAM."""

@@ -1,0 +1,75 @@
+"""The modules that a build has finished, kept so that one that was killed goes on from there."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from core.alignments import ModuleEntry
+from core.canonical import digest, pretty_json, sha256_hex
+from core.model import Frozen
+from core.store.files import sync_folder
+from worker.alignment.pair import ModuleShape
+
+
+class _Kept(Frozen):
+    """An entry as it lies on disk, with its own digest: a norm that lost a bit is not believed."""
+
+    entry: ModuleEntry
+    digest: str
+
+
+class FinishedModules:
+    """A small JSON file a module, in the folder that its two shards lie in.
+
+    Believes nothing: an entry counts while it is whole and both shards have the SHA-256 that they
+    are named by. The folder must be of one build (`worker.alignment.workplace`): whether an entry
+    belongs to the pair at hand cannot be seen here.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find(self, name: str, shape: ModuleShape) -> ModuleEntry | None:
+        """The module's entry, if it can be taken as it is. Reads both shards in full."""
+        entry = self._read(name)
+        if entry is None or entry.name != name:
+            return None
+        kept = ModuleShape(entry.out_features, entry.in_features, entry.conv1d)
+        shards = (entry.shard, entry.spectrum_shard)
+        return entry if kept == shape and all(map(self._is_whole, shards)) else None
+
+    def add(self, entry: ModuleEntry) -> None:
+        """Note the module as finished. Its shards lie in the folder already, whole."""
+        path = self._path(entry.name)
+        partial = path.with_suffix(".part")
+        dumped = entry.model_dump(mode="json", by_alias=True)
+        partial.write_bytes(pretty_json({"entry": dumped, "digest": digest(dumped)}))
+        rename_synced(partial, path)
+
+    def _read(self, name: str) -> ModuleEntry | None:
+        try:
+            kept = _Kept.model_validate_json(self._path(name).read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+        own = digest(kept.entry.model_dump(mode="json", by_alias=True))
+        return kept.entry if own == kept.digest else None
+
+    def _is_whole(self, shard: str) -> bool:
+        try:
+            with (self.folder / shard).open("rb") as file:
+                return shard == f"{hashlib.file_digest(file, 'sha256').hexdigest()}.safetensors"
+        except (FileNotFoundError, IsADirectoryError):  # the folder itself where no shard is named
+            return False
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{sha256_hex(name.encode())}.json"  # a name may be a file's too long
+
+
+def rename_synced(partial: Path, path: Path) -> None:
+    """Give a file its name once its bytes are on the disk: after a power cut, all or nothing."""
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+    sync_folder(path.parent)

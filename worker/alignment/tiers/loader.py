@@ -1,0 +1,78 @@
+"""Modules through the tiers: from RAM, else from checked files."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from core.alignments import MANIFEST_FILE, Manifest, ModuleEntry
+from core.errors import AlignmentError
+from worker.alignment.make import LoadedModule, module_tensors, on_device
+from worker.alignment.tiers.counts import Tier, TierCounts
+from worker.alignment.tiers.files import Files, shard_digest
+from worker.alignment.tiers.mapped import tensors_in, whole_mapping
+from worker.alignment.tiers.ram import RamTier, module_bytes
+
+
+class ModuleLoader:
+    """Loads one alignment's modules onto the device, each when it is asked for."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        files: Files,
+        ram: RamTier,
+        device: torch.device,
+        counts: TierCounts | None = None,
+    ) -> None:
+        self.manifest = manifest
+        self.files = files
+        self.ram = ram
+        self.device = device
+        self.counts = counts or TierCounts()
+
+    def load(self, entry: ModuleEntry) -> LoadedModule:
+        """Raises `AlignmentError` for a damaged copy that cannot be fetched again."""
+        key = f"{self.manifest.id}:{entry.name}:{entry.shard}:{entry.spectrum_shard}:{self.device}"
+        module = self.ram.get(key)
+        served: Counter[Tier] = Counter()
+        if module is None:
+            v = self._tensors(entry.shard, served)["v"]
+            spectrum = self._tensors(entry.spectrum_shard, served)
+            module = on_device(
+                LoadedModule(entry, module_tensors(entry, v, spectrum["u"], spectrum["z"])),
+                self.device,
+            )
+            self.ram.put(key, module)
+        else:
+            served["ram"] = module_bytes(module)
+        self.counts.add(served)
+        return module
+
+    def _tensors(self, filename: str, served: Counter[Tier]) -> Mapping[str, Tensor]:
+        """Adds the file's bytes to what its tier has served."""
+        tensors = self._checked(filename, served)
+        if tensors is None and self.files.drop(filename):
+            tensors = self._checked(filename, served)
+        if tensors is None:
+            self.files.drop(filename)
+            self.files.drop(MANIFEST_FILE)  # the pair may be registered again, under new shards
+            raise AlignmentError(
+                f"a file of alignment {self.manifest.id} does not have the SHA-256 that it is named"
+                " by: restore it, or register the pair again under another name",
+                code="alignment_damaged",
+            )
+        return tensors
+
+    def _checked(self, filename: str, served: Counter[Tier]) -> Mapping[str, Tensor] | None:
+        try:
+            copy = self.files.open(filename)
+        except FileNotFoundError:
+            return None
+        with copy.file as file:
+            mapping = whole_mapping(file, shard_digest(filename) or "")
+        if mapping is None:
+            return None
+        served[copy.tier] += len(mapping)
+        return tensors_in(mapping)

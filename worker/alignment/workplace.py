@@ -1,0 +1,121 @@
+"""The folder that one build has to itself, found again by whoever starts the same build anew."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.alignments import SCHEMA, AlignmentRecord
+from core.canonical import Json, digest
+from core.report import ENGINE_VERSION
+from worker.alignment.checkpoint import INDEX
+
+PREFIX = ".building-"
+STALE_SECONDS = 7 * 24 * 3600
+LOCK_POLL_SECONDS = 0.2
+
+Stamps = list[tuple[str, int, int]]
+
+
+def build_key(record: AlignmentRecord) -> str:
+    """A digest of all that a build makes its files from; the record's name is no part of it.
+
+    A checkpoint is its resolved folder, and size, time and inode of each file that is read. Take it
+    before the files are opened: one that is replaced later then gives another key, never its
+    modules under this one.
+    """
+    modules = None if record.modules is None else sorted(set(record.modules))
+    sources = [Path(record.base).resolve(), Path(record.aligned).resolve()]
+    inodes: list[Json] = [[path.stat().st_ino for path in _files(folder)] for folder in sources]
+    facts: list[Json] = [list(map(str, sources)), inodes, list(map(list, stamps(record)))]
+    return digest([SCHEMA, ENGINE_VERSION, record.dtype, record.rank, modules, facts])[:40]
+
+
+def stamps(record: AlignmentRecord) -> Stamps:
+    """Name, size and time of each file that the build reads: they stay while nobody writes there.
+
+    Without inodes, which some network file systems make up anew after a while.
+    """
+    files = [*_files(Path(record.base)), *_files(Path(record.aligned))]
+    status = [(path.name, path.stat()) for path in files]
+    return [(name, found.st_size, found.st_mtime_ns) for name, found in status]
+
+
+@contextmanager
+def workplace(cache: Path, key: str, *, waiting: Callable[[], None]) -> Iterator[Path]:
+    """The build's folder under `cache`, this process's alone until the block ends.
+
+    Whoever holds it is waited for; `waiting` is called meanwhile, and may raise to stop. What the
+    block leaves in the folder is there for the next one, until `clear`, or a week of rest.
+    """
+    folder = cache / f"{PREFIX}{key}"
+    descriptor = _locked(folder, waiting)
+    try:
+        _sweep(cache)
+        yield folder
+    finally:
+        os.close(descriptor)
+
+
+def clear(folder: Path) -> None:
+    """Remove a workplace that is held: its modules are published, or of no use."""
+    shutil.rmtree(folder, ignore_errors=True)  # what stays is swept, and believed by nobody
+
+
+def _files(checkpoint: Path) -> list[Path]:
+    """None where there is no folder: who opens the checkpoint says what is wrong with it."""
+    found = [*checkpoint.glob("*.safetensors"), checkpoint / "config.json", checkpoint / INDEX]
+    return sorted(path for path in found if path.is_file())
+
+
+def _locked(folder: Path, waiting: Callable[[], None]) -> int:
+    """An open descriptor of the folder, which holds its lock; a killed process lets go of it."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue  # whoever held it has just cleared it
+        try:
+            while not _try_lock(descriptor):
+                waiting()
+                time.sleep(LOCK_POLL_SECONDS)
+            if _is_at(descriptor, folder):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # cleared while we waited: what is locked has no name any more
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(descriptor: int, folder: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), folder.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _sweep(cache: Path) -> None:
+    """Remove workplaces that nobody holds and nobody has finished a module in for a week."""
+    for folder in cache.glob(f"{PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):  # another worker sweeps too
+            if time.time() - folder.stat().st_mtime < STALE_SECONDS:
+                continue
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                if _try_lock(descriptor):
+                    shutil.rmtree(folder)
+            finally:
+                os.close(descriptor)
