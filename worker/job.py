@@ -17,6 +17,7 @@ from core.store import layout
 from core.store.layout import ADAPTER_ARCHIVE, ADAPTER_CONFIG, ADAPTER_MODEL
 from worker.adapter import AdapterFiles
 from worker.adapter.files import file_facts
+from worker.alignment.source import AlignmentSource
 from worker.pipeline import BaseNames, sanitize
 from worker.reporting import rejection_report
 from worker.tracking import Tracker
@@ -53,7 +54,8 @@ def run_job(request: JobRequest, workshop: Workshop, tracker: Tracker, folder: P
         return earlier
     output = folder / "output"
     output.mkdir()
-    report = _report(request, workshop, upload, output, tracker)
+    with workshop.alignment(request.alignment.id, request.alignment.name) as alignment:
+        report = _report(request, alignment, upload, output, tracker)
     (output / layout.REPORT_JSON).write_bytes(report.as_bytes())
     (output / layout.REPORT_HTML).write_bytes(render_html(report))
     with tracker.stage("publish"):
@@ -62,10 +64,9 @@ def run_job(request: JobRequest, workshop: Workshop, tracker: Tracker, folder: P
 
 
 def _report(
-    request: JobRequest, workshop: Workshop, upload: Upload, output: Path, tracker: Tracker
+    request: JobRequest, alignment: AlignmentSource, upload: Upload, output: Path, tracker: Tracker
 ) -> Report:
     """The pipeline's report; a rejected adapter has one too, and leaves no file in `output`."""
-    alignment = workshop.alignment(request.alignment.id, request.alignment.name)
     known = tuple(request.alignment.base_names)
     names = BaseNames(written=known[0] if known else None, known=known)
     try:

@@ -1,7 +1,8 @@
 """What a worker process keeps from job to job: connections, and alignments that stay warm."""
 
 import logging
-import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,10 +53,11 @@ class Workshop:
         self.settings.scratch.mkdir(parents=True, exist_ok=True)
         return self.settings.scratch
 
-    def alignment(self, alignment_id: str, name: str) -> StoredAlignment:
+    @contextmanager
+    def alignment(self, alignment_id: str, name: str) -> Iterator[StoredAlignment]:
         """The stored alignment, its modules loaded through this process's tiers.
 
-        Which tiers served them is logged once nobody holds the alignment any more.
+        Which tiers served them is logged at the end.
         """
         alignments = self.settings.alignments
         make_room(alignments.cache, alignments.disk_bytes)  # builds too leave their files there
@@ -69,9 +71,11 @@ class Workshop:
         manifest = read_manifest(files)
         counts = TierCounts(self.counts)
         loader = ModuleLoader(manifest, files, self.ram, self.device, counts)
-        alignment = StoredAlignment(manifest, loader, name=name)
-        weakref.finalize(alignment, _tell, alignment_id, counts)
-        return alignment
+        try:
+            yield StoredAlignment(manifest, loader, name=name)
+        finally:
+            if counts.modules:
+                _log.info("alignment %s: %s", alignment_id, counts)
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -84,8 +88,3 @@ def choose_device(wanted: str) -> torch.device:
 def _redis_tier(settings: AlignmentSettings) -> RedisTier | None:
     url = settings.redis_url
     return None if url is None else RedisTier(url.get_secret_value())
-
-
-def _tell(alignment_id: str, counts: TierCounts) -> None:
-    if counts.modules:
-        _log.info("alignment %s: %s", alignment_id, counts)

@@ -55,14 +55,15 @@ def outputs(workshop: Workshop, manifest: Manifest, adapter: Path, folder: Path)
     for number, policy in enumerate(POLICIES):
         output = folder / str(number)
         output.mkdir(parents=True)
-        report = sanitize(
-            AdapterFiles(adapter),
-            workshop.alignment(manifest.id, "golden"),
-            Policy.model_validate(policy),
-            output,
-            base_names=BaseNames(),
-            tracker=Tracker(),
-        )
+        with workshop.alignment(manifest.id, "golden") as alignment:
+            report = sanitize(
+                AdapterFiles(adapter),
+                alignment,
+                Policy.model_validate(policy),
+                output,
+                base_names=BaseNames(),
+                tracker=Tracker(),
+            )
         made += [report.as_bytes(), *(path.read_bytes() for path in sorted(output.iterdir()))]
     return made
 
@@ -141,5 +142,5 @@ def test_the_disk_is_kept_within_its_bound_from_job_to_job(
     shop = Workshop(
         settings=settings, store=store, sources=S3Sources(settings), device=torch.device("cpu")
     )
-    shop.alignment(golden[1].id, "golden")
-    assert not left.exists()
+    with shop.alignment(golden[1].id, "golden"):
+        assert not left.exists()
