@@ -38,6 +38,6 @@ class Manifests:
             return Manifest.model_validate_json(self._store.get(key))
         except ValidationError as error:
             raise RecordUnreadable(
-                f"{key} is no manifest of this version ({error.error_count()} problems): register"
-                " the pair again under another name"
+                f"{key} is no manifest of this version ({error.error_count()} problems):"
+                " delete the alignment's name and register the pair again"
             ) from error

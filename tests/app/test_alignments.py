@@ -269,7 +269,7 @@ def test_alignment_of_an_older_version_takes_no_job(
     response = gate.post(alignment="base")
     assert (response.status_code, code_of(response)) == (500, "record_unreadable")
     assert f"{key} is no manifest of this version" in caplog.text
-    assert "register the pair again under another name" in caplog.text
+    assert "delete the alignment's name and register the pair again" in caplog.text
 
 
 def test_alignment_shows_none_of_its_manifest(gate: Gate) -> None:

@@ -217,7 +217,7 @@ def test_manifest_of_another_version_or_id_is_not_used(
     ended = desk.run("--alignment", str(folder))
     assert ended.code == FAILED
     assert "error [alignment_unreadable]" in ended.err
-    assert "register the pair again under another name" in ended.err
+    assert "delete its name and register the pair again" in ended.err
     assert desk.nothing_made()
 
 

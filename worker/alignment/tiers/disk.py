@@ -81,7 +81,7 @@ class DiskTier:
         except ObjectMissing as error:
             raise AlignmentError(
                 f"alignment {self.alignment_id} is no longer whole in the object store:"
-                " register the pair again under another name",
+                " delete its name and register the pair again",
                 code="alignment_missing",
             ) from error
         if self.redis is not None and digest == stored:

@@ -60,7 +60,7 @@ class ModuleLoader:
             self.files.drop(MANIFEST_FILE)  # the pair may be registered again, under new shards
             raise AlignmentError(
                 f"a file of alignment {self.manifest.id} does not have the SHA-256 that it is named"
-                " by: restore it, or register the pair again under another name",
+                " by: restore it, or delete the alignment's name and register the pair again",
                 code="alignment_damaged",
             )
         return tensors

@@ -17,7 +17,7 @@ def read_manifest(files: Files) -> Manifest:
     if manifest is None:
         raise AlignmentError(
             f"there is no {MANIFEST_FILE} that this version can read: name a folder that it built"
-            " an alignment in, or register the pair again under another name",
+            " an alignment in, or delete its name and register the pair again",
             code="alignment_unreadable",
         )
     return manifest
