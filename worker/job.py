@@ -86,36 +86,30 @@ def _report(
 def _fetch(request: JobRequest, workshop: Workshop, folder: Path) -> Upload:
     """The input on disk, its bytes those that were accepted, an archive unpacked."""
     folder.mkdir()
-    for file in request.files:
-        _fetch_file(file, workshop, folder / file.name)
-    if [file.name for file in request.files] == [ARCHIVE_NAME]:
-        return _unpacked(folder, workshop.settings.limits.upload)
-    files = AdapterFiles(folder, tuple(request.other_names))
-    return Upload(files, _digests(files))
+    digests = {f.name: _fetch_file(f, workshop, folder / f.name) for f in request.files}
+    if list(digests) == [ARCHIVE_NAME]:
+        return _unpacked(folder, digests[ARCHIVE_NAME], workshop.settings.limits.upload)
+    return Upload(AdapterFiles(folder, tuple(request.other_names)), digests)
 
 
-def _unpacked(folder: Path, limit: int) -> Upload:
+def _unpacked(folder: Path, sha256: str, limit: int) -> Upload:
     archive, inside = folder / ARCHIVE_NAME, folder / "unpacked"
     inside.mkdir()
     try:
-        names = unpack(archive, inside, max_bytes=limit).other_names
+        unpacked = unpack(archive, inside, max_bytes=limit)
     except Unprocessable as error:
         found = finding("archive_refused", "file", ARCHIVE_NAME, f"{error.code}: {error.message}")
         # Of the limit too: under a higher one the same archive may be let in.
-        digests = {f"{ARCHIVE_NAME} within {limit} bytes": file_facts(archive).sha256}
+        digests = {f"{ARCHIVE_NAME} within {limit} bytes": sha256}
         return Upload(AdapterFiles(folder), digests, AdapterRejected([found]))
-    files = AdapterFiles(inside, tuple(names))
-    return Upload(files, _digests(files))
+    files = AdapterFiles(inside, tuple(unpacked.other_names))
+    return Upload(files, {name: file.sha256 for name, file in unpacked.files.items()})
 
 
-def _digests(files: AdapterFiles) -> Mapping[str, str]:
-    return {path.name: file_facts(path).sha256 for path in files.present}
-
-
-def _fetch_file(file: InputFile, workshop: Workshop, path: Path) -> None:
+def _fetch_file(file: InputFile, workshop: Workshop, path: Path) -> str:
+    """Its SHA-256, made while it was written to `path`."""
     if file.uri is not None:
-        workshop.sources.fetch(file, path)
-        return
+        return workshop.sources.fetch(file, path)
     if file.key is None:
         raise EngineError(
             f"{file.name} was not stored, for an earlier result answered it, and that result is"
@@ -129,6 +123,7 @@ def _fetch_file(file: InputFile, workshop: Workshop, path: Path) -> None:
             " the store and post the adapter again",
             code="input_changed",
         )
+    return sha256
 
 
 def _committed(
