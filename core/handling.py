@@ -24,7 +24,7 @@ def _outcome(found: Finding, policy: Policy) -> Outcome:
         projects = policy.publishes and policy.strength > 0.0
         return "reported" if outcome == "projected" and not projects else outcome
     if found.severity == "refuse" and policy.extras.handling(found.code) == "strip":
-        # One of the adapter's own two files cannot be left out, whatever is wrong with it.
-        of_the_two = found.kind == "file" and found.subject in INPUT_FILES
-        return "refused" if of_the_two else "stripped"
+        # The adapter's own files cannot be left out, whatever is wrong with them.
+        is_its_own = found.kind == "file" and found.subject in INPUT_FILES
+        return "refused" if is_its_own else "stripped"
     return found.outcome

@@ -1,14 +1,12 @@
 """What can be wrong with adapter_config.json."""
 
-from core.findings.rule import Rule
+from functools import partial
+
+from core.findings.rule import refusing
 
 PLAIN_LORA = "Train with target_modules that are linear layers only, and save a plain LoRA."
 _SAVED = "Send the file that PEFT's save_pretrained wrote."
-
-
-def _refuse(why: str, action: str, example: str, *, strippable: bool = False) -> Rule:
-    return Rule("config", "refuse", why, action, example, strippable)
-
+_refuse = partial(refusing, "config")
 
 CONFIG = {
     "config_invalid": _refuse(

@@ -1,13 +1,11 @@
 """What can be wrong with the files of an upload."""
 
-from core.findings.rule import Rule
+from functools import partial
+
+from core.findings.rule import refusing
 
 _TWO_FILES = "Send adapter_model.safetensors and adapter_config.json only."
-
-
-def _refuse(why: str, action: str, example: str, *, strippable: bool = False) -> Rule:
-    return Rule("files", "refuse", why, action, example, strippable)
-
+_refuse = partial(refusing, "files")
 
 FILES = {
     "adapter_missing": _refuse(

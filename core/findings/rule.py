@@ -21,3 +21,10 @@ class Rule:
     action: str
     example: str
     strippable: bool = False
+
+
+def refusing(
+    group: Group, why: str, action: str, example: str, *, strippable: bool = False
+) -> Rule:
+    """A rule of severity `refuse`."""
+    return Rule(group, "refuse", why, action, example, strippable)

@@ -1,18 +1,16 @@
 """What can be wrong with the names, shapes and values of tensors."""
 
+from functools import partial
+
 from core.findings.config import PLAIN_LORA
-from core.findings.rule import Rule
+from core.findings.rule import refusing
 
 _OVERWRITES = (
     "PEFT loads with strict=False and hands keys it does not know to the model:"
     " the tensor would overwrite a weight of the base model, which no projection touches."
 )
 _RIGHT_MODEL = "Check that the adapter is for the model of this alignment."
-
-
-def _refuse(why: str, action: str, example: str, *, strippable: bool = False) -> Rule:
-    return Rule("tensors", "refuse", why, action, example, strippable)
-
+_refuse = partial(refusing, "tensors")
 
 TENSORS = {
     "no_lora_pairs": _refuse(
