@@ -7,8 +7,17 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from redis.connection import parse_url
 
 from core.errors import GateError
 from core.jobs import TENANT_PATTERN
@@ -24,12 +33,23 @@ class SettingsInvalid(GateError):
     code = "settings_invalid"
 
 
+def _redis_url(url: SecretStr) -> SecretStr:
+    try:
+        parse_url(url.get_secret_value())  # type: ignore[no-untyped-call]
+    except ValueError:  # without its words, which may hold the password
+        raise ValueError("no URL of a Redis: redis://, rediss:// or unix://") from None
+    return url
+
+
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
+
+
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class RedisSettings(Section):
-    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    url: RedisUrl = SecretStr("redis://127.0.0.1:6379/0")
     connect_timeout: float = 2.0
     answer_timeout: float = 5.0
 
@@ -77,7 +97,7 @@ class AlignmentSettings(Section):
     cache: Path = Path("var/alignments")
     ram_bytes: int = 8 * 2**30
     disk_bytes: Annotated[int, Field(ge=0)] = 64 * 2**30
-    redis_url: SecretStr | None = None
+    redis_url: RedisUrl | None = None
 
 
 class ApiKey(Section):

@@ -33,3 +33,15 @@ def test_what_is_wrong_is_named_as_it_is_spelled(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("SAFELORA_LIMITS__UPLOAD", "plenty")
     with pytest.raises(SettingsInvalid, match=r"^SAFELORA_LIMITS__UPLOAD: .*integer"):
         load_settings()
+
+
+@pytest.mark.parametrize("name", ["SAFELORA_REDIS__URL", "SAFELORA_ALIGNMENTS__REDIS_URL"])
+@pytest.mark.parametrize("url", ["", "nonsense", "http://:hush@host", "redis://:hush@host:port"])
+def test_a_redis_url_that_is_none_is_named_in_one_line(
+    name: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the start, by the variable's own name, and without the password it may hold."""
+    monkeypatch.setenv(name, url)
+    with pytest.raises(SettingsInvalid, match=f"^{name}: no URL of a Redis[^\n]*$") as caught:
+        load_settings()
+    assert "hush" not in str(caught.value)

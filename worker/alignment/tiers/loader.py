@@ -59,8 +59,8 @@ class ModuleLoader:
             self.files.drop(filename)
             self.files.drop(MANIFEST_FILE)  # the pair may be registered again, under new shards
             raise AlignmentError(
-                f"a file of alignment {self.manifest.id} does not have the SHA-256 that it is named"
-                " by: restore it, or delete the alignment's name and register the pair again",
+                f"{filename} of alignment {self.manifest.id} does not have the SHA-256 that it is"
+                " named by: restore it, or delete the alignment's name and register the pair again",
                 code="alignment_damaged",
             )
         return tensors
