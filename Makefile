@@ -6,11 +6,11 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DATA ?= var/demo
 
-.PHONY: help demo up test lint format docs fuzz real clean
+.PHONY: help demo up test lint format docs fuzz real bench-align clean
 .DEFAULT_GOAL := help
 
 help:
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 14
 
 demo: .venv/ready ## start everything, sanitize one small adapter with curl, stop
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash demo/run.sh "$(DATA)"
@@ -38,6 +38,9 @@ fuzz: .venv/ready-dev ## mutated inputs for everything that reads an upload, som
 
 real: .venv/ready-real ## the tests on real weights (SmolLM2-135M, a LoRA of T5), some minutes
 	$(BIN)/python -m pytest -m real
+
+bench-align: .venv/ready-dev ## building an alignment of 2 × 4.5 GB next to reading, hashing, writing
+	$(BIN)/python -m benchmarks.align $(ARGS)
 
 clean: ## remove the environment, caches and the demo; what `up` keeps under var stays
 	rm -rf .venv .cache var/demo build *.egg-info

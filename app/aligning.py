@@ -1,7 +1,8 @@
 """An alignment registered over HTTP, and waited for: what `safelora-gate align` does."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from core.errors import GateError
 POLL_SECONDS = 1.0
 PATIENCE_SECONDS = 120.0  # a gate is started anew, or its machine is, while a build takes hours
 _TRANSIENT: Final = frozenset({429, 502, 503, 504})
+_REMOVED: Final = "alignment_not_found"
 
 Show = Callable[[int, int], None]
 
@@ -37,6 +39,21 @@ class BuildFailed(GateError):
     code = "build_failed"
 
 
+class Warned(BaseModel):
+    """A sign that the pair is not the one that was meant, of whichever codes the gate knows."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Built:
+    """An alignment that is ready."""
+
+    id: str
+    warnings: Sequence[Warned]
+
+
 class _Progress(BaseModel):
     done: int
     total: int
@@ -48,7 +65,9 @@ class _Alignment(BaseModel):
     state: Literal["building", "ready", "failed"]
     id: str | None
     error: BuildFailure | None
+    warnings: list[Warned] = []
     progress: _Progress | None
+    created_at: str
 
 
 def open_client(url: str, key: str | None) -> httpx2.Client:
@@ -73,8 +92,8 @@ def align(
     *,
     poll: float = POLL_SECONDS,
     patience: float = PATIENCE_SECONDS,
-) -> str:
-    """Register the pair, wait until it is ready, return its id; calls `show(done, total)`.
+) -> Built:
+    """Register the pair and wait until it is ready; calls `show(done, total)`.
 
     Seconds: `poll` between two looks, `patience` without an answer. Raises `OrderRefused`,
     `NoAnswer` or `BuildFailed`.
@@ -83,7 +102,7 @@ def align(
         seen = _parsed(client.post("/v1/alignments", json=order))
     except httpx2.TransportError as error:
         raise NoAnswer(f"the gate does not answer: {error}") from error
-    heard = time.monotonic()
+    registered, heard = seen.created_at, time.monotonic()
     while seen.state == "building":
         if seen.progress is not None:
             show(seen.progress.done, seen.progress.total)
@@ -92,17 +111,31 @@ def align(
             seen = _parsed(client.get(f"/v1/alignments/{order['name']}"))
             heard = time.monotonic()
         except OrderRefused as error:  # it was taken before: the name was removed, or the key
-            raise BuildFailed(error.message, code=error.code) from error
+            raise _removed() if error.code == _REMOVED else _lost(error) from error
         except (httpx2.TransportError, NoAnswer) as error:
             if time.monotonic() - heard > patience:
                 raise NoAnswer(
                     f"the gate no longer answers: {error}. The build is kept: run the same command"
                     " again once it does"
                 ) from error
+        if seen.created_at != registered:  # what is built now may be another pair
+            raise _removed()
     if seen.id is None:
         failure = seen.error or BuildFailure(code=BuildFailed.code, message="the build failed")
         raise BuildFailed(failure.message, code=failure.code)
-    return seen.id
+    return Built(seen.id, seen.warnings)
+
+
+def _removed() -> BuildFailed:
+    return BuildFailed(
+        "the name was removed while its alignment was being built, and may have been registered"
+        " anew since. What was finished is kept for a week: the same command goes on from there",
+        code=_REMOVED,
+    )
+
+
+def _lost(error: OrderRefused) -> BuildFailed:
+    return BuildFailed(error.message, code=error.code)
 
 
 def _parsed(response: httpx2.Response) -> _Alignment:

@@ -138,7 +138,7 @@ def align(
     """
     if dry_run:
         wanted = [f"--base={base}", f"--aligned={aligned}", f"--rank={rank}"]
-        _become("worker.alignment.plan", *wanted, *(f"--module={m}" for m in module or []))
+        _become("worker.alignment.dry_run", *wanted, *(f"--module={m}" for m in module or []))
     order = {
         "name": name,
         "base": _absolute(base),
@@ -154,15 +154,17 @@ def align(
         _wrong(str(error))
     try:
         with client, _build_bar(name) as show_progress:
-            alignment_id = aligning.align(client, order, show_progress)
+            built = aligning.align(client, order, show_progress)
     except aligning.OrderRefused as error:
         _wrong(f"error [{error.code}]: {printable(error.message)}")
     except GateError as error:
         _fail(error)
     except KeyboardInterrupt:
-        sys.stderr.write(f"the gate goes on building {name}\n")
+        sys.stderr.write(f"the gate goes on building {name}; {_how_to_stop(url, name)}\n")
         raise typer.Exit(INTERRUPTED) from None
-    sys.stdout.write(f"{name} is ready: {alignment_id}\n")
+    for warning in built.warnings:
+        sys.stderr.write(f"warning [{warning.code}]: {printable(warning.message)}\n")
+    sys.stdout.write(f"{name} is ready: {built.id}\n")
 
 
 @cli.command()
@@ -204,6 +206,11 @@ def _fail(error: GateError) -> NoReturn:
 def _absolute(source: str) -> str:
     """A gate on this machine looks at folders from its own place, not from the caller's."""
     return str(Path(source).absolute()) if Path(source).is_dir() else source
+
+
+def _how_to_stop(url: str, name: str) -> str:
+    place = f"{url.rstrip('/')}/v1/alignments/{name}"
+    return f'to stop it: curl -H "Authorization: Bearer $SAFELORA_KEY" -X DELETE {place}'
 
 
 @contextmanager

@@ -19,8 +19,8 @@ import torch
 from core.alignments import Manifest, ModuleEntry
 from core.policy import Policy
 from worker.adapter import AdapterFiles, examine
-from worker.adapter.canonical_file import write_safetensors
 from worker.alignment.source import StoredAlignment
+from worker.safetensors_file import write_safetensors
 
 SIZE = 4096
 FAMILIES = [
@@ -59,7 +59,7 @@ def made_up_alignment() -> StoredAlignment:
             {
                 "name": name, "out": SIZE, "in": SIZE, "dtype": "BF16", "norm": 1.0,
                 "aligned_norm": 1.0, "sigma": [1.0], "baseline": 0.7, "baseline_error": 0.0,
-                "spectrum_error": 0.0, "storage_loss": 0.0, "sha256": "", "conv1d": False,
+                "spectrum_error": 0.0, "storage_loss": 0.0, "conv1d": False,
                 "shard": "", "spectrum_shard": "",
             }
         )

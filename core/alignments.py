@@ -1,6 +1,6 @@
 """The manifest of a stored alignment, and the record that a name points to it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -29,9 +29,9 @@ class ModuleEntry(Frozen):
 
     `norm` ‖V‖_F, `aligned_norm` ‖W_aligned‖_F, `sigma` the top singular values of V in falling
     order, `baseline` with `baseline_error` (one standard error, 0 where exact), `spectrum_error`
-    max ‖V·z_i - σ_i·u_i‖ / σ_1, `storage_loss` ‖V - V stored‖_F / ‖V‖_F, `sha256` of V's bytes as
-    stored. `conv1d`: the checkpoint holds it as (in, out). V lies in `shard`, U_k and Z_k in
-    `spectrum_shard`: files named by their SHA-256.
+    max ‖V·z_i - σ_i·u_i‖ / σ_1, `storage_loss` ‖V - V stored‖_F / ‖V‖_F. `conv1d`: the checkpoint
+    holds it as (in, out). V lies in `shard`, U_k and Z_k in `spectrum_shard`: files named by their
+    SHA-256. How they are written follows from dtype and shape, so V's name stands for V's bytes.
     """
 
     name: str
@@ -45,7 +45,6 @@ class ModuleEntry(Frozen):
     baseline_error: float
     spectrum_error: float
     storage_loss: float
-    sha256: str
     conv1d: bool
     shard: ShardName
     spectrum_shard: ShardName
@@ -112,7 +111,7 @@ def alignment_id(modules: list[ModuleEntry], rank: int, weights: Mapping[str, We
     gives the same id on any machine.
     """
     rows: list[Json] = [
-        [m.name, m.out_features, m.in_features, m.dtype, m.sha256]
+        [m.name, m.out_features, m.in_features, m.dtype, m.shard]
         for m in sorted(modules, key=lambda m: m.name)
     ]
     weight_rows: list[Json] = [
@@ -178,11 +177,22 @@ class BuildFailure(Frozen):
     message: str
 
 
+class PairWarning(Frozen):
+    """A sign that a pair is not the one that the operator meant; the alignment is built anyway.
+
+    `message` names modules and numbers, and no path: every key may read it.
+    """
+
+    code: Literal["pair_far_apart", "modules_identical", "pair_swapped"]
+    message: str
+
+
 class AlignmentRecord(Frozen):
     """What a name stands for. The id is pinned when a job is accepted; the record may change.
 
     `base_names`: the `base_model_name_or_path` values adapters for this model carry; the first
     is the one written into sanitized adapters. Without a `floor` the default policy is the floor.
+    `warnings` are there once it is ready.
     """
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -197,6 +207,7 @@ class AlignmentRecord(Frozen):
     floor: Policy | None = None
     id: str | None = None
     error: BuildFailure | None = None
+    warnings: list[PairWarning] = []
     created_at: str
     finished_at: str | None = None
 
@@ -204,10 +215,18 @@ class AlignmentRecord(Frozen):
     def effective_floor(self) -> Policy:
         return self.floor or self.default_policy
 
-    def as_ready(self, manifest: Manifest, finished_at: str) -> "AlignmentRecord":
+    def as_ready(
+        self, manifest: Manifest, finished_at: str, warnings: Sequence[PairWarning] = ()
+    ) -> "AlignmentRecord":
         self._fits(manifest)
         return self.model_copy(
-            update={"state": "ready", "id": manifest.id, "finished_at": finished_at, "error": None}
+            update={
+                "state": "ready",
+                "id": manifest.id,
+                "finished_at": finished_at,
+                "error": None,
+                "warnings": list(warnings),
+            }
         )
 
     def as_failed(self, code: str, message: str, finished_at: str) -> "AlignmentRecord":

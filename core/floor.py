@@ -32,6 +32,8 @@ def below_floor(policy: Policy, floor: Policy) -> list[str]:
         weaker.append("selection")
     if policy.reference != floor.reference:
         weaker.append("reference")
+    if floor.loads_v and not policy.loads_v:
+        weaker.append("scores")
     if not _extras_hold(policy.extras, floor.extras):
         weaker.append("extras")
     if _STRICTNESS.index(policy.suspicious) < _STRICTNESS.index(floor.suspicious):

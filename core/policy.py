@@ -100,6 +100,7 @@ class Caps(Frozen):
 
 
 Suspicion = Literal["report", "project", "refuse"]
+Scoring = Literal["all", "spectrum"]
 
 
 class Policy(Frozen):
@@ -108,7 +109,8 @@ class Policy(Frozen):
     `rank` or `energy_share` go with the methods `subspace` and `complement`, `side` with
     `complement`. `strength` λ blends: `(1-λ)·update + λ·projected`. `suspicious`: what a sign of an
     attack on the method leads to (docs/suspicious.md); `project` chooses the module whatever its
-    cosine.
+    cosine. `scores`: with `spectrum` V itself is never loaded, only its stored singular directions
+    and norms; `cosine`, `signed` and `undo` are then null (docs/methods.md).
     """
 
     method: MethodName = "safe_lora"
@@ -118,6 +120,7 @@ class Policy(Frozen):
     side: Side | None = None
     selection: Selection = Threshold()
     reference: bool = False
+    scores: Scoring = "all"
     extras: Extras = Extras()
     suspicious: Suspicion = "report"
     caps: Caps = Caps()
@@ -143,10 +146,36 @@ class Policy(Frozen):
             raise ValueError(f"method {self.method} takes no side")
         return self
 
+    @model_validator(mode="after")
+    def _scores_fit(self) -> "Policy":
+        """Without V there is no cosine to choose by, and nothing to project onto but its top."""
+        if self.scores == "all":
+            return self
+        if self.method == "safe_lora":
+            raise ValueError(
+                'method safe_lora needs V: with scores "spectrum", name the method complement,'
+                ' subspace or zero, or leave scores at "all"'
+            )
+        if self.selection.mode not in ("all", "none"):
+            raise ValueError(
+                f"selection {self.selection.mode} needs the cosine, and with it V: with scores"
+                ' "spectrum", take the selection all or none, or leave scores at "all"'
+            )
+        if self.reference:
+            raise ValueError(
+                'reference compares cosines, which scores "spectrum" leaves out: leave out one'
+            )
+        return self
+
     @property
     def publishes(self) -> bool:
         """False for a policy that only scores."""
         return not isinstance(self.selection, ScoreOnly)
+
+    @property
+    def loads_v(self) -> bool:
+        """False where V's stored singular directions and norms are all that is used of it."""
+        return self.scores == "all"
 
     def as_json(self) -> dict[str, Json]:
         """Every field spelled out, so that equal policies have equal digests."""

@@ -19,12 +19,14 @@ Verdict = Literal["unchanged", "projected", "scored", "rejected"]
 
 class ModuleRow(Frozen):
     """One adapted module. Symbols as in docs/method.md; W is the aligned weight, V = W - W_base.
+    "Without V": the policy's `scores` is `spectrum`.
 
-    cosine        <C·B·A, B·A> / (‖C·B·A‖·‖B·A‖); null for a zero update
+    cosine        <C·B·A, B·A> / (‖C·B·A‖·‖B·A‖); null for a zero update, and without V
     baseline      the cosine a random update of this shape would have
-    signed        <s·B·A, V> / (‖s·B·A‖·‖V‖)
+    signed        <s·B·A, V> / (‖s·B·A‖·‖V‖); null as the cosine is
     undo          signed, relative to the best an update in as many directions could do; -1 undoes
-                  V; directions that hold 1 % of the update count, not the rank it claims
+                  V; directions that hold 1 % of the update count, not the rank it claims; null
+                  as the cosine is
     energy        share of ‖B·A‖² in V's top left singular directions
     purity        1 where the update writes along a single singular direction of V
     confined      1 where it writes within V's top directions only
@@ -59,7 +61,7 @@ class ModuleRow(Frozen):
 
 class Summary(Frozen):
     """The rows in a few numbers. `retained`: norm of the whole update after over before;
-    `stripped` and `suspicious` count findings."""
+    `stripped` and `suspicious` count findings; no cosine where the rows have none."""
 
     modules: int = 0
     projected: int = 0

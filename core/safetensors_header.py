@@ -6,6 +6,7 @@ could disagree: duplicate keys, holes, overlaps and trailing bytes are refused.
 """
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,33 @@ MAX_TENSORS = 65_536
 MAX_NAME = 256  # characters; real ones have about a hundred
 MAX_DIMENSIONS = 8
 DTYPE_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
+ADAPTER_DTYPES = {name: 8 * size for name, size in DTYPE_BYTES.items()}
+"""Bits of an element."""
+CHECKPOINT_DTYPES = {
+    "F4": 4,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+    "BOOL": 8,
+    "U8": 8,
+    "I8": 8,
+    "F8_E5M2": 8,
+    "F8_E4M3": 8,
+    "F8_E8M0": 8,
+    "F8_E4M3FNUZ": 8,
+    "F8_E5M2FNUZ": 8,
+    "I16": 16,
+    "U16": 16,
+    "F16": 16,
+    "BF16": 16,
+    "I32": 32,
+    "U32": 32,
+    "F32": 32,
+    "C64": 64,
+    "F64": 64,
+    "I64": 64,
+    "U64": 64,
+}
+"""All that the format knows, as of safetensors 0.8: a checkpoint may hold what is no weight."""
 
 
 class HeaderError(ValueError):
@@ -51,11 +79,13 @@ def header_length(prefix: bytes) -> int:
     return length
 
 
-def parse_header(header: bytes, body_bytes: int) -> dict[str, TensorInfo]:
+def parse_header(
+    header: bytes, body_bytes: int, dtypes: Mapping[str, int] = ADAPTER_DTYPES
+) -> dict[str, TensorInfo]:
     """Tensors by name, in the order of their bytes. `body_bytes`: file size - 8 - len(header).
 
-    Raises `HeaderError` for anything that is not exactly a list of dense F32, F16 or BF16 tensors
-    that fill the body from its first byte to its last.
+    Raises `HeaderError` for anything that is not exactly a list of dense tensors of `dtypes` that
+    fill the body from its first byte to its last.
     """
     if not header.startswith(b"{"):
         raise HeaderError("the header does not begin with '{'")
@@ -69,7 +99,7 @@ def parse_header(header: bytes, body_bytes: int) -> dict[str, TensorInfo]:
     if not isinstance(parsed, dict):
         raise HeaderError("the header is no JSON object")
     _check_metadata(parsed.pop("__metadata__", {}))
-    tensors = {name: _tensor(name, fields) for name, fields in parsed.items()}
+    tensors = {name: _tensor(name, fields, dtypes) for name, fields in parsed.items()}
     ordered = dict(sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)))
     _check_layout(ordered, body_bytes)
     return ordered
@@ -93,7 +123,7 @@ def _check_metadata(metadata: Any) -> None:
         raise HeaderError("__metadata__ is not a map from text to text")
 
 
-def _tensor(name: str, fields: Any) -> TensorInfo:
+def _tensor(name: str, fields: Any, dtypes: Mapping[str, int]) -> TensorInfo:
     if len(name) > MAX_NAME:
         raise HeaderError(f"a name of {len(name)} characters; {MAX_NAME} are accepted", tensor=name)
     if not isinstance(fields, dict) or fields.keys() != {"dtype", "shape", "data_offsets"}:
@@ -101,9 +131,9 @@ def _tensor(name: str, fields: Any) -> TensorInfo:
     dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
     if not (_is_count_list(shape) and _is_count_list(offsets) and len(offsets) == 2):
         raise HeaderError("shape or data_offsets are not lists of whole numbers", tensor=name)
-    if not isinstance(dtype, str) or dtype not in DTYPE_BYTES:
+    if not isinstance(dtype, str) or dtype not in dtypes:
         raise HeaderError(
-            f"dtype {dtype!r:.20}; F32, F16 and BF16 are accepted",
+            f"dtype {dtype!r:.20}; {', '.join(dtypes)} are accepted",
             code="dtype_unsupported",
             tensor=name,
         )
@@ -111,10 +141,10 @@ def _tensor(name: str, fields: Any) -> TensorInfo:
     for size in shape:
         elements *= size
     start, end = offsets
-    if end - start != elements * DTYPE_BYTES[dtype]:
+    if 8 * (end - start) != elements * dtypes[dtype]:
         raise HeaderError(
             f"{end - start} bytes for shape {shape} of {dtype},"
-            f" which takes {elements * DTYPE_BYTES[dtype]}",
+            f" which takes {elements * dtypes[dtype] / 8:g}",
             tensor=name,
         )
     return TensorInfo(dtype, tuple(shape), start, end)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from core.floor import family_value
@@ -23,11 +23,13 @@ Reason = Literal[
 
 @dataclass(frozen=True)
 class Score:
-    """What the rule needs of one module. `cosine` is None for a zero update."""
+    """What the rule needs of one module. `cosine` is None for a zero update, and where none was
+    computed, which the selections `all` and `none` can do without."""
 
     name: str
     cosine: float | None
     baseline: float
+    zero_update: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,7 @@ def select(
     """
     if reference:
         scores = [
-            Score(s.name, None if s.cosine is None else round(s.cosine, 5), s.baseline)
-            for s in scores
+            replace(s, cosine=None if s.cosine is None else round(s.cosine, 5)) for s in scores
         ]
     cuts = _cuts(scores, selection)
     lowest = _lowest_names(scores, selection) if not reference else None
@@ -71,12 +72,13 @@ def _suspected(choice: Choice) -> Choice:
 def _choose(
     score: Score, cut: float, selection: Selection, lowest: set[str] | None, reference: bool
 ) -> Choice:
-    if isinstance(selection, ScoreOnly):
-        return Choice(False, False, "zero_update" if score.cosine is None else "score_only")
-    if score.cosine is None:
+    if score.zero_update:
         return Choice(False, False, "zero_update")
+    if isinstance(selection, ScoreOnly):
+        return Choice(False, False, "score_only")
     if isinstance(selection, All):
         return Choice(True, False, "all_modules")
+    assert score.cosine is not None  # noqa: S101  (the policy's validator holds this)
     borderline = abs(score.cosine - cut) <= BORDERLINE
     if score.cosine == 0.0:
         return Choice(True, borderline, "no_overlap")

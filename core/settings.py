@@ -6,6 +6,7 @@ Every field can be set as an environment variable: SAFELORA_STORE__PATH, SAFELOR
 import os
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +21,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from redis.connection import parse_url
 
 from core.errors import GateError
+from core.hub_places import ALLOWED as HUB_ALLOWED
 from core.jobs import TENANT_PATTERN
 from core.store.settings import S3Access, StoreSettings
 
@@ -41,7 +43,16 @@ def _redis_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def _plain_url(url: str) -> str:
+    parts = urlsplit(url)
+    _ = parts.port  # raises ValueError where that is no number
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError("give it as http://host:port or https://host, without credentials")
+    return url.rstrip("/")
+
+
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
+PlainUrl = Annotated[str, AfterValidator(_plain_url)]
 
 
 class Section(BaseModel):
@@ -88,12 +99,24 @@ class SourceSettings(Section):
 class AlignmentSettings(Section):
     """`roots`: folders checkpoints may be registered from.
 
+    `s3_allow`: `s3://bucket/prefix/` entries they may be read from, reached as `s3` says; without
+    it as the gate's own store is, or as on AWS where that is local. `hub_allow`: models of a hub
+    they may be read from, `org/name`, or `org/` for all of an organisation. Any of the three lists
+    empty means off. `hub_token` is sent to the hub, and to no host that it sends us on to; without
+    it huggingface_hub looks where it always does (HF_TOKEN, its own folder). `hub_endpoint`: the
+    hub; None is huggingface_hub's own default.
+
     The tiers: `ram_bytes` of loaded modules a process, `disk_bytes` of files in the folder `cache`,
     and a Redis at `redis_url`, off unless it is set. That one is a cache and forgets as it likes
     (`maxmemory-policy allkeys-lru`): never the Redis of the queue.
     """
 
     roots: list[Path] = []
+    s3_allow: list[str] = []
+    s3: S3Access | None = None
+    hub_allow: list[Annotated[str, Field(pattern=HUB_ALLOWED)]] = []
+    hub_token: SecretStr | None = None
+    hub_endpoint: PlainUrl | None = None
     cache: Path = Path("var/alignments")
     ram_bytes: int = 8 * 2**30
     disk_bytes: Annotated[int, Field(ge=0)] = 64 * 2**30

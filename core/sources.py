@@ -1,21 +1,18 @@
 """Adapters that lie in S3: which may be read, which version was meant, and reading just that."""
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from core.archives import MAX_MEMBERS
-from core.errors import Forbidden, StoreError, TooLarge, Unprocessable
+from core.errors import Forbidden, TooLarge, Unprocessable
 from core.jobs import InputFile
+from core.s3_places import Refusal, S3Places, S3Uri, not_found, parse_s3, said_of_source
 from core.settings import Settings
 from core.store.base import ObjectChanged, ObjectInfo, ObjectMissing
-from core.store.checks import is_segment
 from core.store.layout import ADAPTER_CONFIG, INPUT_FILES
-from core.store.settings import S3Access, S3Settings
 
 if TYPE_CHECKING:
     from core.store.s3 import S3Store
@@ -23,23 +20,10 @@ if TYPE_CHECKING:
 ARCHIVE_NAME = "archive"
 """The name of an `InputFile` that is one archive, to be opened with `core.archives`."""
 
-_URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)")
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
 
 
-@dataclass(frozen=True)
-class S3Uri:
-    """`key` ends in a slash where a folder is meant."""
-
-    bucket: str
-    key: str
-
-    @property
-    def is_folder(self) -> bool:
-        return self.key.endswith("/")
-
-    def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.key}"
+_REFUSAL: Refusal = partial(Unprocessable, field="source")
 
 
 def parse_s3_uri(text: str) -> S3Uri:
@@ -47,20 +31,17 @@ def parse_s3_uri(text: str) -> S3Uri:
 
     Raises `Unprocessable` (`source_invalid`): some stores resolve `..`, so no such key is taken.
     """
-    match = _URI.fullmatch(text)
-    if match is None or not all(map(is_segment, match[2].removesuffix("/").split("/"))):
-        raise Unprocessable(
+    uri = parse_s3(text)
+    if uri is None:
+        raise _REFUSAL(
             "the source is not of the form s3://bucket/folder/ or s3://bucket/archive.tar.gz",
             code="source_invalid",
-            field="source",
         )
-    uri = S3Uri(match[1], match[2])
     if not (uri.is_folder or uri.key.endswith(_ARCHIVES)):
-        raise Unprocessable(
+        raise _REFUSAL(
             "the source is neither a folder nor an archive: end the URI of a folder with /, and"
             f" that of an archive with {', '.join(_ARCHIVES)}",
             code="source_invalid",
-            field="source",
         )
     return uri
 
@@ -77,10 +58,7 @@ class S3Sources:
     """The buckets and folders that adapters may be read from. Safe to share between threads."""
 
     def __init__(self, settings: Settings) -> None:
-        self._allowed = [_folder(entry) for entry in settings.sources.s3_allow]
-        own = settings.store.s3 if settings.store.kind == "s3" else None
-        self._own_bucket = own.bucket if own else None
-        self._access = settings.sources.s3 or own or S3Access()
+        self._places = S3Places(settings.sources.s3_allow, settings.sources.s3, settings.store)
         self._limits = settings.limits
         self._stores: dict[str, S3Store] = {}
         self._lock = Lock()
@@ -98,11 +76,11 @@ class S3Sources:
         uri = parse_s3_uri(text)
         self._check_allowed(uri)
         store = self._store(uri.bucket)
-        with _source_errors(uri):
+        with said_of_source(uri, _REFUSAL):
             keys = _folder_keys(store, uri) if uri.is_folder else [uri.key]
             infos = [info for key in keys if (info := store.info(key)) is not None]
         if not infos:
-            raise _not_found(uri)
+            raise not_found(uri, _REFUSAL)
         kept = [info for info in infos if not uri.is_folder or _name(info) in INPUT_FILES]
         self._check_sizes(kept)
         files = [_input_file(uri, info) for info in kept]
@@ -116,7 +94,7 @@ class S3Sources:
         uri = S3Uri(*(file.uri or "").removeprefix("s3://").split("/", 1))
         self._check_allowed(uri)
         try:
-            with _source_errors(uri):
+            with said_of_source(uri, _REFUSAL):
                 return self._store(uri.bucket).get_file(uri.key, path, etag=file.etag)
         except (ObjectChanged, ObjectMissing) as error:
             raise Unprocessable(
@@ -126,8 +104,7 @@ class S3Sources:
             ) from error
 
     def _check_allowed(self, uri: S3Uri) -> None:
-        allowed = any(str(uri).startswith(entry) for entry in self._allowed)
-        if not allowed or uri.bucket == self._own_bucket:
+        if not self._places.allows(uri):
             raise Forbidden(
                 "adapters may not be read from there: ask the operator to allow the folder"
                 " (SAFELORA_SOURCES__S3_ALLOW), or upload the files",
@@ -151,28 +128,19 @@ class S3Sources:
 
     def _store(self, bucket: str) -> "S3Store":
         """One client a bucket: the allow-list keeps them few."""
-        # Imported here: boto3 takes half a second and 30 MB that many gates need not pay.
-        from core.store.s3 import S3Store
-
         with self._lock:
             if bucket not in self._stores:
-                access = self._access.model_dump(include=set(S3Access.model_fields))
-                self._stores[bucket] = S3Store(S3Settings(bucket=bucket, **access))
+                self._stores[bucket] = self._places.open_bucket(bucket)
             return self._stores[bucket]
-
-
-def _folder(entry: str) -> str:
-    return entry if entry.endswith("/") else f"{entry}/"
 
 
 def _folder_keys(store: "S3Store", uri: S3Uri) -> list[str]:
     keys = list(store.list(uri.key, limit=MAX_MEMBERS + 1))
     if len(keys) > MAX_MEMBERS or any("/" in key.removeprefix(uri.key) for key in keys):
-        raise Unprocessable(
+        raise _REFUSAL(
             f"{uri} holds folders, or more than {MAX_MEMBERS} files: put the adapter's files in a"
             " folder of their own",
             code="source_not_flat",
-            field="source",
         )
     return keys
 
@@ -185,43 +153,3 @@ def _input_file(uri: S3Uri, info: ObjectInfo) -> InputFile:
 
 def _name(info: ObjectInfo) -> str:
     return info.key.rpartition("/")[2]
-
-
-def _not_found(uri: S3Uri) -> Unprocessable:
-    return Unprocessable(
-        f"there is nothing at {uri}: check the bucket, the key and its last slash",
-        code="source_not_found",
-        field="source",
-    )
-
-
-def _answer(error: StoreError) -> int:
-    """The HTTP status that S3 answered with, 0 if it did not."""
-    from botocore.exceptions import ClientError
-
-    from core.store.s3_errors import status_of
-
-    return status_of(error.__cause__) if isinstance(error.__cause__, ClientError) else 0
-
-
-@contextmanager
-def _source_errors(uri: S3Uri) -> Iterator[None]:
-    """The store's errors speak of the gate's own store: say them of the source instead."""
-    try:
-        yield
-    except (ObjectMissing, ObjectChanged):
-        raise
-    except StoreError as error:
-        status = _answer(error)
-        if status == 404:
-            raise _not_found(uri) from error
-        if 400 <= status < 500:
-            raise Unprocessable(
-                f"the gate may not read {uri} (the source answered {status}): ask its owner to"
-                " grant that, or upload the files",
-                code="source_unreadable",
-                field="source",
-            ) from error
-        raise StoreError(
-            f"{uri} could not be read: {error.message}", code="source_unavailable"
-        ) from error

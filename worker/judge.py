@@ -10,8 +10,10 @@ from core.findings import Finding, finding
 from core.policy import Policy
 from core.selection import Score
 from worker.adapter.model import LoraModule
+from worker.alignment.loaded import LoadedSpectrum
 from worker.alignment.make import LoadedModule
 from worker.projection.apply import apply_method
+from worker.projection.module import ModuleAlignment
 from worker.projection.score import Scores, score_update
 from worker.projection.thin import ThinProducts, thin_products
 from worker.projection.update import (
@@ -31,12 +33,12 @@ SMALLEST = 1e-30  # ‖B·A‖_F below which float32 factors cannot carry what i
 @dataclass(frozen=True)
 class Scored:
     """A module's update as it is judged (refactored where its factors cancelled), its scores, and
-    the thin products that both scores and method need. ‖B·A‖_F = `norm`."""
+    the thin products that both scores and method need, None without V. ‖B·A‖_F = `norm`."""
 
     module: LoraModule
     update: Update
     norm: float
-    products: ThinProducts
+    products: ThinProducts | None
     scores: Scores
     refactored: bool
     findings: tuple[Finding, ...]
@@ -63,7 +65,9 @@ class Judged:
     @property
     def score(self) -> Score:
         """By the alignment's name: a family's cut must not depend on the upload's spelling."""
-        return Score(self.module.alignment_name, self.scores.cosine, self.baseline)
+        return Score(
+            self.module.alignment_name, self.scores.cosine, self.baseline, self.norm == 0.0
+        )
 
     @property
     def size(self) -> float:
@@ -81,17 +85,21 @@ class Judged:
         return self.projected_norm / self.norm if self.norm else None
 
 
-def score_module(module: LoraModule, loaded: LoadedModule, policy: Policy) -> Scored:
+def score_module(
+    module: LoraModule, loaded: LoadedModule | LoadedSpectrum, policy: Policy
+) -> Scored:
     """The scores of one module, and what they alone forbid."""
     alignment = loaded.tensors
-    update, norm, refactored, findings = _well_conditioned(module, alignment.v.device)
-    products = thin_products(alignment.v, update, alignment.norm)
+    update, norm, refactored, findings = _well_conditioned(module, alignment.u.device)
+    products = None
+    if isinstance(alignment, ModuleAlignment):
+        products = thin_products(alignment.v, update, alignment.norm)
     scores = score_update(update, alignment, products, norm=norm, scaling=module.scaling)
     findings += _limits(module, scores, policy, norm, alignment.norm)
     return Scored(module, update, norm, products, scores, refactored, tuple(findings))
 
 
-def project_module(scored: Scored, loaded: LoadedModule, policy: Policy) -> Judged:
+def project_module(scored: Scored, loaded: LoadedModule | LoadedSpectrum, policy: Policy) -> Judged:
     """What the policy's method and strength make of a scored module, chosen or not."""
     k = needed_rank(loaded.entry, policy)
     projected = apply_method(scored.update, loaded.tensors, scored.products, policy, k)

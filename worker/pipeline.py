@@ -15,7 +15,7 @@ from worker.adapter.verify import verify_written
 from worker.adapter.write import Written, as_uploaded, cast_for_output, write_adapter
 from worker.alignment.source import AlignmentSource
 from worker.judge import Judged, grown_over_cap, project_module, score_module
-from worker.reporting import output_facts, provenance, rows, summary, verdict
+from worker.reporting import output_facts, policy_notes, provenance, rows, summary, verdict
 from worker.suspicion import signs_of_attack
 from worker.tracking import Tracker
 
@@ -54,7 +54,7 @@ def sanitize(
     ]
     signs = signs_of_attack(judged)
     own = [*(f for j in judged for f in j.findings), *(s.finding for s in signs)]
-    findings = [*adapter.findings, *under_policy(own, policy)]
+    findings = [*adapter.findings, *under_policy(own, policy), *policy_notes(policy)]
     if refusals(findings):
         raise AdapterRejected(findings)
 
@@ -112,7 +112,8 @@ def _judge(
 ) -> Judged:
     tracker.step("score", done, total)
     with tracker.stage("align"):
-        loaded = alignment.module(module.alignment_name)
+        name = module.alignment_name
+        loaded = alignment.module(name) if policy.loads_v else alignment.spectrum(name)
     with tracker.stage("score"):
         scored = score_module(module, loaded, policy)
     with tracker.stage("project"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from core.canonical import digest
 from core.errors import AdapterRejected
-from core.findings import Finding
+from core.findings import Finding, finding
 from core.policy import Policy
 from core.report import ENGINE_VERSION, InputFacts, ModuleRow, OutputFacts, Report, Summary, Verdict
 from core.selection import Choice
@@ -41,6 +41,11 @@ def provenance(adapter: Adapter, alignment: AlignmentSource, policy: Policy) -> 
         "safelora_gate.policy": digest(policy.as_json()),
         "safelora_gate.engine": ENGINE_VERSION,
     }
+
+
+def policy_notes(policy: Policy) -> list[Finding]:
+    """What whoever reads the report should know of the policy: once, not in every row."""
+    return [] if policy.loads_v else [finding("scored_without_v", "field", "policy.scores")]
 
 
 def rows(

@@ -10,10 +10,12 @@ from typing import Final
 
 from rq.timeouts import JobTimeoutException
 
+from core.alignments import AlignmentRecord
 from core.errors import GateError, QueueError, StoreError
 from core.jobs import JobFailure, JobRequest, JobResult, JobState, Progress, now
 from core.queue import BUILD_ALIGNMENT, SANITIZE, JobQueue, build_id
 from worker.alignment.registration import register
+from worker.alignment.wanted import Removed, Wanted
 from worker.interrupts import Cancelled, Drained, Interrupts
 from worker.job import run_job
 from worker.tracking import Tracker
@@ -54,30 +56,42 @@ class Tasks:
         _log.info("job %s of tenant %s: %s", job_id, tenant, standing.state)
 
     def build_alignment(self, *, name: str, last_attempt: bool) -> None:
-        """Build a registered pair and record it. Raises only where another attempt may help."""
+        """Build what the name stands for and record it. Raises only where another attempt may help.
+
+        A name that is given to another pair meanwhile is built for that one too: the queue took no
+        second task for the name while this one ran.
+        """
+        record = self.workshop.records.alignment(name)
+        while record is not None and record.state != "ready":
+            standing = self._built(record, last_attempt=last_attempt)
+            _log_build(name, standing)
+            record = standing if standing and standing.state == "building" else None
+
+    def _built(self, record: AlignmentRecord, *, last_attempt: bool) -> AlignmentRecord | None:
+        """What the name stands for once this build has ended; None if it was removed."""
         records = self.workshop.records
-        record = records.alignment(name)
-        if record is None or record.state == "ready":
-            return
-        cache = self.workshop.settings.alignments.cache
+        wanted = Wanted(record, records)
+
+        def step(done: int, total: int) -> None:
+            tracker.step("build", done, total)
+            wanted.check()
+
         try:
-            with self._progress(build_id(name)) as tracker:
-                standing = register(
-                    record,
-                    records,
-                    cache,
-                    step=lambda done, total: tracker.step("build", done, total),
-                )
+            with self._progress(build_id(record.name)) as tracker:
+                cache = self.workshop.settings.alignments.cache
+                files_at = self.workshop.checkpoint_files
+                return register(record, records, files_at, cache, step=step)
+        except Removed:
+            return records.alignment(record.name)
         except (Cancelled, Drained):
             raise
         except Exception as error:
             if isinstance(error, TRANSIENT) and not last_attempt:
                 self._pause()
                 raise
-            _log.exception("alignment %s failed", name)
+            _log.exception("alignment %s failed", record.name)
             failure = _failure(error)
-            standing = records.finish_build(record.as_failed(failure.code, failure.message, now()))
-        _log.info("alignment %s: %s", name, standing.state if standing else "removed meanwhile")
+            return records.finish_build(record.as_failed(failure.code, failure.message, now()))
 
     def _result(self, request: JobRequest, tracker: Tracker, *, last_attempt: bool) -> JobResult:
         started = now()
@@ -144,6 +158,17 @@ class Tasks:
                 self.queue.clear_progress(key)
             except QueueError as error:
                 _log.warning("progress of %s not cleared: %s", key, error)
+
+
+def _log_build(name: str, standing: AlignmentRecord | None) -> None:
+    if standing is None:
+        _log.info("alignment %s: removed meanwhile", name)
+    elif standing.state == "building":
+        _log.info("alignment %s: registered anew meanwhile", name)
+    else:
+        _log.info("alignment %s: %s", name, standing.state)
+        for warning in standing.warnings:
+            _log.warning("alignment %s: %s: %s", name, warning.code, warning.message)
 
 
 def _failure(error: Exception) -> JobFailure:

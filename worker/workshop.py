@@ -12,6 +12,7 @@ from core.records import Records
 from core.settings import AlignmentSettings, Settings
 from core.sources import S3Sources
 from core.store.base import ObjectStore
+from worker.alignment.checkpoint_files import CheckpointFiles, open_files
 from worker.alignment.source import StoredAlignment
 from worker.alignment.tiers import (
     DiskTier,
@@ -52,6 +53,10 @@ class Workshop:
         """Where jobs keep their files while they run; made at first use."""
         self.settings.scratch.mkdir(parents=True, exist_ok=True)
         return self.settings.scratch
+
+    def checkpoint_files(self, place: str) -> CheckpointFiles:
+        """What a registered pair's `base` or `aligned` names; see `open_files`."""
+        return open_files(place, self.settings.alignments, self.settings.store)
 
     @contextmanager
     def alignment(self, alignment_id: str, name: str) -> Iterator[StoredAlignment]:

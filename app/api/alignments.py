@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from app.access import ALIGNMENTS, AlignmentsCaller, AnyCaller, Caller
 from app.bodies import read_json
-from app.checkpoints import checkpoint_folder
+from app.checkpoints import checkpoint_place
 from app.intake.order import invalid
 from app.intake.terms import find_alignment
 from app.openapi import ALIGNMENT_BODY
@@ -25,6 +25,7 @@ from core.alignments import (
     BuildFailure,
     DtypeRule,
     ModelName,
+    PairWarning,
 )
 from core.errors import Conflict, NotFound, QueueError, Unprocessable
 from core.floor import below_floor
@@ -45,8 +46,14 @@ class AlignmentOrder(Frozen):
     """The body of `POST /v1/alignments`: two checkpoints, and how adapters for them are judged."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
-    base: Annotated[str, Field(description="the folder of the base model")]
-    aligned: Annotated[str, Field(description="the folder of its aligned sibling")]
+    base: Annotated[
+        str,
+        Field(
+            description="the base model: a folder of the gate's machine, s3://bucket/prefix/ or"
+            " hf://org/name@revision"
+        ),
+    ]
+    aligned: Annotated[str, Field(description="its aligned sibling, given in the same way")]
     modules: Annotated[list[str] | None, Field(description="name suffixes; null: all")] = None
     base_names: Annotated[
         list[ModelName], Field(description="base_model_name_or_path of adapters for this model")
@@ -58,7 +65,10 @@ class AlignmentOrder(Frozen):
 
 
 class AlignmentView(View):
-    """`base` and `aligned` are paths on the gate's machine, for keys with scope `alignments`."""
+    """`base` and `aligned` are places of checkpoints, shown to keys with scope `alignments`.
+
+    `warnings`: signs that the pair is not the one that was meant, once it is ready.
+    """
 
     name: str
     state: str
@@ -72,6 +82,7 @@ class AlignmentView(View):
     default_policy: Policy
     floor: Policy
     error: BuildFailure | None
+    warnings: list[PairWarning]
     progress: ProgressView | None
     created_at: str
     finished_at: str | None
@@ -119,15 +130,10 @@ def get_alignment(services: Served, caller: AnyCaller, name: str) -> AlignmentVi
 def delete_alignment(services: Served, _: AlignmentsCaller, name: str) -> None:
     """The name alone: jobs that were accepted under it go on, and it may be registered again.
 
-    A second time it is unknown. While it is being built it cannot be removed.
+    A build of it stops within seconds, and keeps for a week what it has finished: the same pair
+    registered again goes on from there. A second time the name is unknown.
     """
-    record = _found(services, name)
-    if record.state == "building":
-        raise Conflict(
-            "the alignment is being built: wait until it is ready or failed, then remove it",
-            code="alignment_building",
-        )
-    services.records.remove_alignment(record.name)
+    services.records.remove_alignment(_found(services, name).name)
 
 
 def _found(services: Services, name: str) -> AlignmentRecord:
@@ -177,14 +183,14 @@ def _new_record(services: Services, order: AlignmentOrder) -> AlignmentRecord:
             code="default_below_floor",
             fields=weaker,
         )
-    roots = services.settings.alignments
+    settings = services.settings
     return AlignmentRecord(
         state="building",
         created_at=now(),
         **{
             **dict(order),
-            "base": checkpoint_folder(order.base, "base", roots),
-            "aligned": checkpoint_folder(order.aligned, "aligned", roots),
+            "base": checkpoint_place(order.base, "base", settings),
+            "aligned": checkpoint_place(order.aligned, "aligned", settings),
         },
     )
 
@@ -223,6 +229,7 @@ def _view(services: Services, record: AlignmentRecord, caller: Caller) -> Alignm
         default_policy=record.default_policy,
         floor=record.effective_floor,
         error=record.error if shown or record.error is None else _bare(record.error),
+        warnings=record.warnings,
         progress=progress_of(services, build_id(record.name)) if building else None,
         created_at=record.created_at,
         finished_at=record.finished_at,

@@ -52,4 +52,11 @@ NOTES = {
         "Choose a smaller rank or energy_share, or another method.",
         "subspace with energy_share 1.0 on a module of 64 outputs",
     ),
+    "scored_without_v": _note(
+        "The policy has adapters scored from V's stored singular directions; V was not loaded."
+        " So cosine, signed and undo are missing, and that an update takes V back would not be seen"
+        " (alignment_undone).",
+        'Nothing to do; with "scores": "all" in the policy they are computed.',
+        '"scores": "spectrum"',
+    ),
 }

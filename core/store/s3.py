@@ -17,6 +17,7 @@ from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from core.errors import StoreError
 from core.store.base import ObjectExists, ObjectInfo, ObjectMissing
 from core.store.checks import check_key, check_listing, check_range
 from core.store.files import CHUNK, save_hashed, unreadable
@@ -42,6 +43,7 @@ _PART = 16 << 20
 _PART_THREADS = 4  # with _PART, the memory one upload takes
 _CONNECTIONS = 64  # the API's thread pool holds 40 threads, uploads some more
 _PAGE = 1000
+_PARTIAL = 206
 _CONFLICT_PAUSES = (0.1, 0.2, 0.4, 0.8)  # seconds before the next try
 _WRITER = "safelora-writer"
 
@@ -113,6 +115,16 @@ class S3Store:
     def open(self, key: str) -> BinaryIO:
         return self._stream(key)
 
+    def open_range(self, key: str, *, start: int, length: int, etag: str) -> io.BufferedReader:
+        """A stream of `length` bytes (1 at least) from `start` on, and of no more, to be closed by
+        the caller.
+
+        Raises `ObjectMissing`, or `ObjectChanged` if the object is not the version of `etag`, as
+        reading does where the connection was lost meanwhile.
+        """
+        check_range(start, length)
+        return self._stream(key, start=start, length=length, etag=etag)
+
     def info(self, key: str) -> ObjectInfo | None:
         place = self._place(key)
         try:
@@ -131,6 +143,19 @@ class S3Store:
         """
         check_listing(prefix, after)
         return islice(self._keys(prefix, after, _PAGE if limit is None else limit), limit)
+
+    def infos(self, prefix: str) -> Iterator[ObjectInfo]:
+        """The objects right under `prefix` (which ends in a slash), in the store's own order."""
+        check_listing(prefix, "")
+        with store_errors("list", prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix, Delimiter="/"
+            )
+            for page in pages:
+                for entry in page.get("Contents", ()):
+                    if not entry["Key"].endswith("/"):  # a folder made in a web console
+                        key = entry["Key"].removeprefix(self._prefix)
+                        yield ObjectInfo(key, entry["Size"], bare_etag(entry["ETag"]))
 
     def folders(self, prefix: str) -> Iterator[str]:
         check_listing(prefix, "")
@@ -219,7 +244,14 @@ class S3Store:
             if etag is not None:
                 request["IfMatch"] = f'"{etag}"'
             with store_errors("read", key):
-                return self._client.get_object(**request)
+                answer = self._client.get_object(**request)
+            if byte_range is not None and answer["ResponseMetadata"]["HTTPStatusCode"] != _PARTIAL:
+                answer["Body"].close()
+                raise StoreError(
+                    f"Could not read {key!r} in part: the store, or a proxy before it, sends the"
+                    " whole. Check store.s3.endpoint_url."
+                )
+            return answer
 
         last = "" if length is None else start + length - 1
         byte_range = None if start == 0 and length is None else f"bytes={start}-{last}"

@@ -132,7 +132,6 @@ def _manifest(storage_loss: float) -> Manifest:
         baseline_error=0.0,
         spectrum_error=0.0,
         storage_loss=storage_loss,
-        sha256="0" * 64,
         conv1d=False,
         shard=f"{0:064x}.safetensors",
         spectrum_shard=f"{1:064x}.safetensors",

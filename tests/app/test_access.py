@@ -1,6 +1,7 @@
 """Who is let in: with keys their holders, without keys this machine only."""
 
 import hashlib
+import json
 
 import pytest
 from starlette.testclient import TestClient
@@ -161,6 +162,19 @@ def test_scope_is_needed(keyed: Gate) -> None:
     response = keyed.client.delete("/v1/alignments/base", headers=bearer(KEY))
     assert (response.status_code, code_of(response)) == (403, "scope_missing")
     assert keyed.services.records.alignment("base") is not None
+
+
+def test_scores_are_switched_off_by_the_operator_alone(keyed: Gate) -> None:
+    """An uploader who leaves out scores that the floor has is refused; with an operator's default
+    that leaves them out, whoever names no policy gets it."""
+    lean = {"method": "zero", "selection": {"mode": "all"}, "scores": "spectrum"}
+    keyed.client.headers.update(bearer(KEY))
+    keyed.register(default_policy={**lean, "scores": "all"})
+    refused = keyed.post(policy=json.dumps(lean))
+    assert (refused.status_code, code_of(refused)) == (403, "policy_below_floor")
+    assert refused.json()["fields"] == ["scores"]
+    keyed.register(default_policy=lean)
+    assert keyed.post().json()["policy"]["scores"] == "spectrum"
 
 
 def test_only_the_override_scope_goes_below_the_floor(keyed: Gate) -> None:

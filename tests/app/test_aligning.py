@@ -1,6 +1,10 @@
 """Registering over HTTP and waiting, through all that a gate may answer meanwhile."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app.aligning import BuildFailed, NoAnswer, OrderRefused, align, open_client
+from app.aligning import BuildFailed, Built, NoAnswer, OrderRefused, align, open_client
 from tests.servers import free_ports
 
 ORDER = {"name": "tiny", "base": "/models/base", "aligned": "/models/aligned"}
@@ -18,8 +22,14 @@ ORDER = {"name": "tiny", "base": "/models/base", "aligned": "/models/aligned"}
 
 def alignment(state: str, **fields: Any) -> tuple[int, Any]:
     """An answer of the gate, with a field that this client knows nothing of."""
-    fields = {"id": None, "error": None, "progress": None, "new": True, **fields}
-    return 200, {"name": "tiny", "state": state, **fields}
+    common: dict[str, Any] = {
+        "id": None,
+        "error": None,
+        "warnings": [],
+        "progress": None,
+        "created_at": "then",
+    }
+    return 200, {"name": "tiny", "state": state, "new": True, **common, **fields}
 
 
 def problem(status: int, code: str) -> tuple[int, Any]:
@@ -73,8 +83,8 @@ def gate(*answers: tuple[int, Any]) -> Iterator[Scripted]:
             thread.join()
 
 
-def aligned(url: str, *, patience: float = 60.0) -> tuple[str, list[tuple[int, int]]]:
-    """The id, and the progress that was shown on the way."""
+def aligned(url: str, *, patience: float = 60.0) -> tuple[Built, list[tuple[int, int]]]:
+    """What was built, and the progress that was shown on the way."""
     shown: list[tuple[int, int]] = []
     with open_client(url, "slg_key") as client:
         found = align(client, ORDER, lambda *step: shown.append(step), poll=0.01, patience=patience)
@@ -85,7 +95,7 @@ def test_waits_until_ready_and_shows_how_far() -> None:
     """Posted once with the key, then asked for by name."""
     progress = {"stage": "build", "done": 3, "total": 9}
     with gate(BUILDING, alignment("building", progress=progress), READY) as script:
-        assert aligned(script.url) == ("a" * 40, [(3, 9)])
+        assert aligned(script.url) == (Built("a" * 40, []), [(3, 9)])
     assert script.seen == [
         ("POST", "/v1/alignments", "Bearer slg_key"),
         *[("GET", "/v1/alignments/tiny", "Bearer slg_key")] * 2,
@@ -96,7 +106,7 @@ def test_gate_that_is_started_anew_is_waited_for() -> None:
     """Builds take hours: neither a proxy's error page nor a 429 ends the wait."""
     away = [(503, b"<html>"), problem(429, "too_many_requests"), (502, b"")]
     with gate(BUILDING, *away, READY) as script:
-        assert aligned(script.url)[0] == "a" * 40
+        assert aligned(script.url)[0].id == "a" * 40
 
 
 def test_gate_that_stays_away_is_given_up() -> None:
@@ -144,6 +154,61 @@ def test_build_that_comes_to_nothing_says_why(answer: tuple[int, Any], code: str
     with gate(BUILDING, answer) as script, pytest.raises(BuildFailed) as caught:
         aligned(script.url)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        problem(404, "alignment_not_found"),
+        alignment("building", created_at="later"),
+        alignment("ready", id="b" * 40, created_at="later"),
+    ],
+)
+def test_name_that_is_taken_away_is_not_waited_for(answer: tuple[int, Any]) -> None:
+    """Nor is what it was given to since taken for this pair; the words say how to go on."""
+    with gate(BUILDING, answer) as script, pytest.raises(BuildFailed, match="goes on") as caught:
+        aligned(script.url)
+    assert caught.value.code == "alignment_not_found"
+
+
+def test_what_is_odd_about_the_pair_is_told() -> None:
+    """Beside the id: the alignment is ready all the same."""
+    odd = {"code": "pair_far_apart", "message": "the two models differ"}
+    with gate(BUILDING, alignment("ready", id="a" * 40, warnings=[odd])) as script:
+        built, _ = aligned(script.url)
+    assert [warning.model_dump() for warning in built.warnings] == [odd]
+
+
+def command(url: str) -> list[str]:
+    """`safelora-gate align` of two folders against the gate at `url`."""
+    pair = ["--base", "/models/base", "--aligned", "/models/aligned"]
+    return [sys.executable, "-m", "app.cli", "align", "tiny", *pair, "--url", url]
+
+
+def test_interrupted_wait_says_how_to_stop_the_build() -> None:
+    """Ctrl-C ends the wait alone; the last line has the request that ends the build."""
+    with gate(BUILDING) as script:
+        waiting = subprocess.Popen(command(script.url), stderr=subprocess.PIPE, text=True)
+        with waiting:
+            while len(script.seen) < 2:
+                assert waiting.poll() is None
+                time.sleep(0.01)
+            waiting.send_signal(signal.SIGINT)
+            _, told = waiting.communicate(timeout=60)
+    assert waiting.returncode == 130
+    assert told.splitlines()[-1].startswith("the gate goes on building tiny; to stop it: curl")
+    assert told.endswith(f"-X DELETE {script.url}/v1/alignments/tiny\n")
+
+
+def test_warnings_are_printed_before_the_id() -> None:
+    """On stderr, so that stdout stays one line; exit 0, as without."""
+    odd = {"code": "pair_far_apart", "message": "the two models differ"}
+    with gate(alignment("ready", id="a" * 40, warnings=[odd])) as script:
+        done = subprocess.run(
+            command(script.url), capture_output=True, text=True, check=False, timeout=120
+        )
+    assert (done.returncode, done.stdout) == (0, f"tiny is ready: {'a' * 40}\n")
+    assert done.stderr == "warning [pair_far_apart]: the two models differ\n"
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:8000", "ftp://127.0.0.1", "http://"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.alignments import MANIFEST_FILE, AlignmentRecord, BuildFailure
+from core.alignments import MANIFEST_FILE, AlignmentRecord, BuildFailure, PairWarning
 from core.jobs import Progress, now
 from core.queue import build_id
 from core.settings import AlignmentSettings, RedisSettings
@@ -102,7 +102,7 @@ def test_ready_alignment_that_is_gone_is_built_again(gate: Gate, root: Path) -> 
     assert len(gate.queued()) == 1
 
 
-@pytest.mark.parametrize("state", ["ready", "failed"])
+@pytest.mark.parametrize("state", ["building", "ready", "failed"])
 def test_removed_name_may_be_registered_again(gate: Gate, root: Path, state: str) -> None:
     """204, then 404 for everyone, then the name is free, for another pair too."""
     finished(gate, root, state=state)
@@ -128,12 +128,23 @@ def test_removing_a_name_removes_no_alignment(any_gate: Gate) -> None:
     assert (refused.status_code, code_of(refused)) == (422, "alignment_unknown")
 
 
-def test_alignment_being_built_is_not_removed(gate: Gate, root: Path) -> None:
-    """409 with a code of its own; the build goes on."""
+def test_warnings_are_shown_to_every_key(gate: Gate, root: Path) -> None:
+    """As the worker recorded them, in the list too; there are none while it is being built."""
     gate.client.post("/v1/alignments", json=order(root))
-    response = gate.client.delete("/v1/alignments/base-1b")
-    assert (response.status_code, code_of(response)) == (409, "alignment_building")
-    assert gate.client.get("/v1/alignments/base-1b").json()["state"] == "building"
+    assert gate.client.get("/v1/alignments/base-1b").json()["warnings"] == []
+    warning = PairWarning(code="pair_swapped", message="base and aligned look swapped")
+    finished(gate, root, state="ready", warnings=[warning])
+    [listed] = gate.client.get("/v1/alignments").json()["alignments"]
+    assert listed["warnings"] == [{"code": "pair_swapped", "message": warning.message}]
+
+
+def test_record_of_an_older_version_has_no_warnings(gate: Gate) -> None:
+    """It was stored without the field, and is still read."""
+    record = gate.register()
+    stored = json.loads(record.as_bytes())
+    del stored["warnings"]
+    gate.services.store.put(layout.alignment_name("base"), json.dumps(stored).encode())
+    assert gate.client.get("/v1/alignments/base").json()["warnings"] == []
 
 
 def test_failed_alignment_may_be_registered_again(gate: Gate, root: Path) -> None:
@@ -203,13 +214,6 @@ def test_folder_that_is_none_is_said_so(gate: Gate, root: Path, name: str) -> No
     response = gate.client.post("/v1/alignments", json=order(root, aligned=str(root / name)))
     assert (response.status_code, code_of(response)) == (422, "source_not_found")
     assert response.json()["field"] == "aligned"
-
-
-@pytest.mark.parametrize("source", ["s3://models/base/", "hf://acme/base@main", "https://x/y"])
-def test_other_sources_are_not_available_yet(gate: Gate, root: Path, source: str) -> None:
-    """Said so, never ignored."""
-    response = gate.client.post("/v1/alignments", json=order(root, base=source))
-    assert (response.status_code, code_of(response)) == (422, "not_available")
 
 
 @pytest.mark.parametrize(

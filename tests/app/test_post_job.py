@@ -191,6 +191,8 @@ def test_named_alignment_wins_over_the_config(gate: Gate) -> None:
         '{"strength": 1e999}',
         '{"strength": "1.0"}',
         '{"methode": "safe_lora"}',
+        '{"scores": "spectrum"}',
+        '{"scores": "spectrum", "method": "zero"}',
         '{"method": "safe_lora", "method": "zero"}',
         '{"selection": {"mode": "regex"}}',
         "[" * 100_00,
@@ -200,7 +202,7 @@ def test_named_alignment_wins_over_the_config(gate: Gate) -> None:
     ],
 )
 def test_invalid_policy_is_refused(gate: Gate, policy: str) -> None:
-    """Out of range, not a number, unknown, doubled or no JSON: 422 at once."""
+    """Out of range, not a number, unknown, doubled, at odds with itself or no JSON: 422 at once."""
     gate.register()
     response = gate.post(policy=policy)
     assert (response.status_code, code_of(response)) == (422, "policy_invalid")

@@ -29,6 +29,7 @@ FIELDS = st.fixed_dictionaries(
         "extras": EXTRAS,
         "suspicious": st.sampled_from(SUSPICION),
         "caps": st.fixed_dictionaries({"elements": st.integers(1, 4)}),
+        "scores": st.sampled_from(["all", "spectrum"]),
     }
 )
 # One of each code, of a tensor and of one of the adapter's own files.
@@ -83,15 +84,15 @@ def test_a_policy_as_strong_is_allowed(policy: dict[str, Any]) -> None:
 
 
 def policy_of(fields: dict[str, Any]) -> Policy:
-    return Policy.model_validate({"selection": {"mode": "all"}, **fields})
+    return Policy.model_validate({"method": "zero", "selection": {"mode": "all"}, **fields})
 
 
 @given(FIELDS, FIELDS)
 def test_what_the_floor_refuses_is_refused_above_it(
     above: dict[str, Any], below: dict[str, Any]
 ) -> None:
-    """Whatever is found in an adapter: a policy that the floor allows lets no more of it in, and
-    treats a sign of an attack no more mildly."""
+    """Whatever is found in an adapter: a policy that the floor allows lets no more of it in,
+    treats a sign of an attack no more mildly, and has every score that shows one."""
     policy, floor = policy_of(above), policy_of(below)
     if below_floor(policy, floor):
         return
@@ -102,15 +103,18 @@ def test_what_the_floor_refuses_is_refused_above_it(
         if theirs.outcome == "projected":
             assert mine.outcome in ("projected", "refused")
     assert policy.caps.elements <= floor.caps.elements
+    assert policy.loads_v or not floor.loads_v
 
 
 @given(FIELDS, FIELDS)
 @example({"extras": {"default": "strip"}}, {})
 @example({"suspicious": "report"}, {"suspicious": "project"})
+@example({"scores": "spectrum"}, {"scores": "all"})
 def test_each_weaker_field_is_named_and_no_other(
     above: dict[str, Any], below: dict[str, Any]
 ) -> None:
-    """extras: a code stripped that the floor refuses; suspicious: milder; elements: more."""
+    """extras: a code stripped that the floor refuses; suspicious: milder; elements: more; scores:
+    fewer."""
     policy, floor = policy_of(above), policy_of(below)
     weaker = {
         "extras": any(
@@ -119,6 +123,7 @@ def test_each_weaker_field_is_named_and_no_other(
         ),
         "suspicious": SUSPICION.index(policy.suspicious) < SUSPICION.index(floor.suspicious),
         "caps.elements": policy.caps.elements > floor.caps.elements,
+        "scores": (policy.scores, floor.scores) == ("spectrum", "all"),
     }
     assert sorted(below_floor(policy, floor)) == sorted(name for name in weaker if weaker[name])
 
@@ -140,6 +145,25 @@ def test_stripping_everything_by_default_or_by_name_is_the_same(
         same = policy_of({**fields, "extras": {"default": default, "codes": by_name}})
         assert below_floor(same, policy_of(other)) == below_floor(spelled, policy_of(other))
         assert below_floor(policy_of(other), same) == below_floor(policy_of(other), spelled)
+
+
+@pytest.mark.parametrize(
+    ("policy", "floor", "fields"),
+    [
+        ({"scores": "spectrum"}, {}, ["scores"]),
+        ({}, {"scores": "spectrum"}, []),
+        ({"scores": "spectrum"}, {"scores": "spectrum"}, []),
+        ({"scores": "spectrum", "method": "zero", "rank": None, "side": None}, {}, ["scores"]),
+        ({"scores": "spectrum", "selection": {"mode": "none"}}, {}, []),
+    ],
+)
+def test_scores_are_the_operators_to_switch_off(
+    policy: dict[str, Any], floor: dict[str, Any], fields: list[str]
+) -> None:
+    """Whoever publishes is scored as the floor has it, whatever the method takes out."""
+    method = {"method": "complement", "side": "input", "rank": 2, "selection": {"mode": "all"}}
+    mine, theirs = Policy.model_validate(method | policy), Policy.model_validate(method | floor)
+    assert below_floor(mine, theirs) == fields
 
 
 @pytest.mark.parametrize("selection", [{"threshold": 1.0}, {"mode": "all"}])

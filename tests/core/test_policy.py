@@ -111,6 +111,52 @@ def test_cap_on_elements_is_a_count(elements: Any) -> None:
     assert "policy.caps.elements" in refused({"caps": {"elements": elements}}).message
 
 
+METHODS: list[dict[str, Any]] = [
+    {"method": "safe_lora"},
+    {"method": "subspace", "rank": 2},
+    *({"method": "complement", "rank": 2, "side": s} for s in ("input", "output", "both")),
+    {"method": "zero"},
+]
+SELECTIONS: list[dict[str, Any]] = [
+    {"mode": "threshold"},
+    {"mode": "relative", "ratio": 1.0},
+    {"mode": "lowest", "count": 1},
+    {"mode": "all"},
+    {"mode": "none"},
+]
+
+
+@pytest.mark.parametrize("reference", [False, True])
+@pytest.mark.parametrize("selection", SELECTIONS, ids=lambda s: str(s["mode"]))
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: str(m["method"]))
+def test_without_v_nothing_may_need_it(
+    method: dict[str, Any], selection: dict[str, Any], reference: bool
+) -> None:
+    """The method does without, no module is chosen by its cosine, and none is compared; what is
+    refused is told what to take instead."""
+    value: dict[str, Any] = {
+        **method,
+        "selection": selection,
+        "reference": reference,
+        "scores": "spectrum",
+    }
+    if method["method"] != "safe_lora" and selection["mode"] in ("all", "none") and not reference:
+        assert not parse_policy(value).loads_v
+        return
+    [problem] = refused(value).details["problems"]
+    assert problem["field"] == "policy"
+    assert '"spectrum"' in problem["why"]
+    assert parse_policy({**value, "scores": "all"}).loads_v
+
+
+def test_scores_are_part_of_the_policys_identity() -> None:
+    """A report without a cosine never answers a request for one."""
+    zero: dict[str, Any] = {"method": "zero", "selection": {"mode": "all"}}
+    spelled_out, without = {**zero, "scores": "all"}, {**zero, "scores": "spectrum"}
+    assert digest(parse_policy(zero).as_json()) == digest(parse_policy(spelled_out).as_json())
+    assert digest(parse_policy(zero).as_json()) != digest(parse_policy(without).as_json())
+
+
 def test_defaults_refuse_and_report() -> None:
     """Nothing is stripped and no count is unbounded unless the policy says so."""
     policy = Policy()

@@ -88,4 +88,13 @@ NOTES = [
         DOWN_PROJ,
         policy=Policy.model_validate({"method": "subspace", "energy_share": 1.0}),
     ),
+    Noted(
+        "scores that need no V",
+        lambda upload: upload,
+        "scored_without_v",
+        "policy.scores",
+        policy=Policy.model_validate(
+            {"method": "zero", "selection": {"mode": "all"}, "scores": "spectrum"}
+        ),
+    ),
 ]

@@ -13,10 +13,12 @@ from torch import Tensor
 from core.policy import Policy
 from core.report import Report
 from worker.adapter import AdapterFiles
+from worker.alignment.difference import Difference
 from worker.alignment.make import Recipe
 from worker.alignment.pair import Pair
 from worker.alignment.source import PairAlignment
 from worker.pipeline import BaseNames, sanitize
+from worker.projection.norms import frobenius
 from worker.tracking import Tracker
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tiny-llama"
@@ -54,6 +56,11 @@ def lora(
         tensors[f"{prefix}.lora_A.weight"] = torch.randn(rank, in_, generator=random) * 0.05
         tensors[f"{prefix}.lora_B.weight"] = torch.randn(out, rank, generator=random) * 0.05
     return tensors
+
+
+def exactly(v: Tensor, *, aligned_norm: float = 1.0) -> Difference:
+    """V (out, in) in float32 as the difference of two weights that nobody needs."""
+    return Difference(v, "F32", 0.0, frobenius(v), aligned_norm, shard="", aligned_sha256="")
 
 
 @contextmanager

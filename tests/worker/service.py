@@ -126,7 +126,7 @@ def make_service(store: ObjectStore, kind: StoreSettings, redis: Redis, folder: 
     settings = Settings(
         store=kind,
         queue=QueueSettings(name="test", lease=5, retry_pause=0.0),
-        alignments=AlignmentSettings(cache=folder / "alignments"),
+        alignments=AlignmentSettings(roots=[GOLDEN, folder], cache=folder / "alignments"),
         scratch=folder / "scratch",
     )
     queue = JobQueue(redis, settings.queue)

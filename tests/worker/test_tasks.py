@@ -3,9 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -18,30 +16,10 @@ from core.alignments import MANIFEST_FILE, Manifest
 from core.errors import StoreError
 from core.jobs import JobState
 from core.policy import Policy
-from core.store import layout, open_store
+from core.store import layout
 from core.store.base import ObjectStore
-from core.store.settings import StoreSettings
-from tests.servers import ValkeyServer
-from tests.worker.making import GOLDEN
-from tests.worker.service import TENANT, Service, golden_files, make_service
-from worker.alignment import build
-from worker.alignment.make import LoadedModule, make_module
+from tests.worker.service import TENANT, Service, golden_files
 from worker.courier import reconcile
-from worker.interrupts import Cancelled, Drained
-
-
-@pytest.fixture
-def redis(valkey: ValkeyServer) -> Iterator[Redis]:
-    with Redis.from_url(valkey.url) as client:
-        client.flushall()
-        yield client
-
-
-@pytest.fixture
-def service(store_settings: StoreSettings, redis: Redis, tmp_path: Path) -> Iterator[Service]:
-    store = open_store(store_settings)
-    yield make_service(store, store_settings, redis, tmp_path)
-    store.close()
 
 
 def test_an_adapter_ends_projected_with_its_files_in_the_store(service: Service) -> None:
@@ -156,99 +134,6 @@ def test_a_damaged_alignment_is_mended_by_registering_the_pair_again(service: Se
     assert service.run(record).state is JobState.SUCCEEDED
 
 
-def test_a_build_that_fails_unforeseen_ends_as_failed(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """No error of a build is tried for ever: the record says failed, and reconcile leaves it."""
-
-    def breaking(*_: object, **__: object) -> None:
-        raise RuntimeError("out of memory")
-
-    monkeypatch.setattr("worker.alignment.build.make_module", breaking)
-    built = service.register()
-    assert built.error is not None
-    assert (built.state, built.error.code) == ("failed", "internal_error")
-    assert reconcile(service.records, service.queue) == 0
-
-
-def test_a_late_failure_does_not_undo_a_finished_build(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A build delivered twice stays ready when the second run fails after the first one ended."""
-    ready = service.register()
-    building = ready.model_copy(update={"state": "building", "id": None})
-    service.records.save_alignment(building)
-
-    def overtaken(*_: object, **__: object) -> None:
-        service.records.save_alignment(ready)
-        raise RuntimeError("the other run was faster")
-
-    monkeypatch.setattr("worker.alignment.build.make_module", overtaken)
-    service.tasks.build_alignment(name="tiny", last_attempt=True)
-    assert service.records.alignment("tiny") == ready
-
-
-@pytest.mark.parametrize("why", ["cancel", "drain"])
-def test_a_build_that_is_told_to_stop_keeps_what_it_made(
-    service: Service, monkeypatch: pytest.MonkeyPatch, why: str
-) -> None:
-    """Cancelled or drained within three modules; the next run makes all others, and no more."""
-    made: list[str] = []
-
-    def counted(name: str, *rest: Any) -> LoadedModule:
-        made.append(name)
-        if len(made) == 3:
-            getattr(service.tasks.interrupts, why).set()
-        return make_module(name, *rest)
-
-    monkeypatch.setattr(build, "make_module", counted)
-    record = service.accept_pair()
-    with pytest.raises((Cancelled, Drained)):
-        service.tasks.build_alignment(name=record.name, last_attempt=False)
-    assert len(made) == 3
-    assert service.records.alignment(record.name) == record
-    getattr(service.tasks.interrupts, why).clear()
-    service.tasks.build_alignment(name=record.name, last_attempt=False)
-    ended = service.records.alignment(record.name)
-    assert ended is not None
-    assert ended.state == "ready"
-    assert len(made) == len(set(made))
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_a_name_that_was_removed_is_not_brought_back(
-    service: Service, monkeypatch: pytest.MonkeyPatch, fails: bool
-) -> None:
-    """However a build of it ends that was still running."""
-    record = service.accept_pair()
-
-    def overtaken(*arguments: Any) -> LoadedModule:
-        service.records.remove_alignment(record.name)
-        if fails:
-            raise RuntimeError("out of memory")
-        return make_module(*arguments)
-
-    monkeypatch.setattr(build, "make_module", overtaken)
-    service.tasks.build_alignment(name=record.name, last_attempt=True)
-    assert service.records.alignment(record.name) is None
-
-
-def test_a_build_does_not_answer_for_a_later_registration(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The name was removed and given to another pair while the first was still being built."""
-    record = service.accept_pair()
-    later = record.model_copy(update={"aligned": "elsewhere", "created_at": "later"})
-
-    def overtaken(*arguments: Any) -> LoadedModule:
-        service.records.save_alignment(later)
-        return make_module(*arguments)
-
-    monkeypatch.setattr(build, "make_module", overtaken)
-    service.tasks.build_alignment(name=record.name, last_attempt=True)
-    assert service.records.alignment(record.name) == later
-
-
 def test_an_accepted_job_outlives_its_alignments_name(service: Service) -> None:
     """Removing a name takes nothing from jobs that pinned the id, even on a cold worker."""
     record = service.register()
@@ -256,14 +141,6 @@ def test_an_accepted_job_outlives_its_alignments_name(service: Service) -> None:
     assert record.id is not None
     shutil.rmtree(service.tasks.workshop.settings.alignments.cache / record.id)
     assert service.run(record).state is JobState.SUCCEEDED
-
-
-def test_an_identical_pair_is_refused_at_registration(service: Service) -> None:
-    """A pair that differs nowhere becomes no alignment, and the record says why."""
-    built = service.register("same", aligned=str(GOLDEN / "base"))
-    assert built.state == "failed"
-    assert built.error is not None
-    assert built.error.code == "pair_identical"
 
 
 def test_only_listed_tasks_run(service: Service, redis: Redis, tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from core.canonical import Json, pretty_json
 from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
-from worker.adapter.canonical_file import write_safetensors
 from worker.adapter.keys import canonical_key
 from worker.adapter.model import Adapter, LoraModule, common_rank_and_alpha
 from worker.alignment.source import AlignmentSource
 from worker.projection.update import Update, compress, difference_norm
+from worker.safetensors_file import write_safetensors
 
 CAST_LOSS_LIMIT = 0.01  # of the product's norm, above which float32 is written
 

@@ -1,11 +1,8 @@
-"""A whole pair → an alignment in a folder, one module at a time."""
+"""A whole pair → an alignment in a folder, module by module."""
 
-import hashlib
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-
-from safetensors.torch import save_file
-from torch import Tensor
 
 from core.alignments import (
     MANIFEST_FILE,
@@ -16,10 +13,12 @@ from core.alignments import (
     alignment_id,
 )
 from core.errors import AlignmentError
-from worker.alignment.digests import WeightDigests
-from worker.alignment.finished import FinishedModules, rename_synced
-from worker.alignment.make import LoadedModule, Recipe, make_module
+from worker.alignment.difference import Room
+from worker.alignment.finished import Finished, FinishedModules
+from worker.alignment.make import Recipe, make_module
 from worker.alignment.pair import Pair
+from worker.alignment.parallel import in_parallel, usual_workers
+from worker.alignment.shards import write_shards
 
 Step = Callable[[int, int], None]
 
@@ -31,36 +30,44 @@ def build_alignment(
     dtype: DtypeRule,
     rank: int,
     step: Step,
-    finished: FinishedModules | None = None,
+    workers: int | None = None,
 ) -> Manifest:
     """Write every module of `pair` into `folder`, then the manifest; calls `step(done, total)`.
 
-    Memory stays under two modules. With `finished`, which keeps its entries in `folder`, modules
-    that an earlier run of this build finished are taken as they are. Raises `AlignmentError` for an
-    identical pair, and whatever `step` raises.
+    Works on several modules at once, and holds no more than these in memory, as they are stored.
+    Modules that an earlier run of this build finished in this folder are taken as they are. Raises
+    `AlignmentError` for an identical pair, and whatever `step` raises, once what is begun is done.
     """
+    finished = FinishedModules(folder)
     recipe = Recipe(dtype, rank)
-    entries: list[ModuleEntry] = []
-    for done, (name, shape) in enumerate(pair.shapes.items()):
-        step(done, len(pair.shapes))
-        entry = finished.find(name, shape) if finished else None
-        if entry is None:
-            entry = _write(make_module(name, shape, pair.difference(name), recipe), folder)
-            if finished:
-                finished.add(entry)
-        entries.append(entry)
-    if all(entry.norm == 0.0 for entry in entries):
-        raise AlignmentError(
-            "base and aligned model are identical, so there is no alignment to project onto:"
-            " check that base is the model before alignment",
-            code="pair_identical",
-        )
-    weights = _read_all(pair.aligned.digests, lambda: step(len(entries), len(entries)))
+    total = len(pair.shapes)
+    entries: dict[str, ModuleEntry] = {}
+    for name, shape in pair.shapes.items():
+        step(len(entries), total)
+        if kept := finished.find(name, shape):
+            entries[name] = kept.entry
+            pair.aligned.digests.add(f"{name}.weight", kept.weight_sha256)
+
+    def finish(name: str, room: Room) -> ModuleEntry:
+        difference = pair.difference(name, dtype, room)
+        entry = write_shards(make_module(name, pair.shapes[name], difference, recipe), folder)
+        finished.add(Finished(entry=entry, weight_sha256=difference.aligned_sha256))
+        return entry
+
+    missing = [name for name in pair.shapes if name not in entries]
+    rooms = [Room() for _ in range(workers or usual_workers())]
+    with closing(in_parallel(finish, missing, rooms)) as made:
+        for entry in made:
+            entries[entry.name] = entry
+            step(len(entries), total)
+    ordered = [entries[name] for name in pair.shapes]
+    _refuse_identical(ordered)
+    weights = _weights(pair, lambda: step(total, total))
     manifest = Manifest(
-        id=alignment_id(entries, rank, weights),
+        id=alignment_id(ordered, rank, weights),
         model_type=pair.model_type,
         rank=rank,
-        modules=entries,
+        modules=ordered,
         left_out=pair.left_out,
         weights=weights,
     )
@@ -68,27 +75,23 @@ def build_alignment(
     return manifest
 
 
-def _read_all(digests: WeightDigests, after_each: Callable[[], None]) -> dict[str, WeightDigest]:
+def _refuse_identical(entries: list[ModuleEntry]) -> None:
+    if all(entry.norm == 0.0 for entry in entries):
+        raise AlignmentError(
+            "base and aligned model are identical, so there is no alignment to project onto:"
+            " check that base is the model before alignment",
+            code="pair_identical",
+        )
+
+
+def _weights(pair: Pair, after_each: Callable[[], None]) -> dict[str, WeightDigest]:
+    """Digests of the aligned model's tensors, without those of modules that nobody asked for:
+    reading these only to know a copy when it is seen would cost more than all else."""
+    digests = pair.aligned.digests
+    unread = {f"{module}.weight" for module in pair.not_asked_for} & pair.aligned.tensors.keys()
     weights = {}
-    for name, weight in digests.items():
-        weights[name] = weight
-        after_each()
+    for name in digests:
+        if name not in unread:
+            weights[name] = digests[name]
+            after_each()
     return weights
-
-
-def _write(module: LoadedModule, folder: Path) -> ModuleEntry:
-    """The module's entry, once its two files lie in `folder` under their own digests."""
-    tensors = module.tensors
-    shard = _save({"v": tensors.v}, folder)
-    spectrum_shard = _save({"u": tensors.u, "z": tensors.z}, folder)
-    return module.entry.model_copy(update={"shard": shard, "spectrum_shard": spectrum_shard})
-
-
-def _save(tensors: dict[str, Tensor], folder: Path) -> str:
-    """The name of the file: its SHA-256, so that no two builds ever write one name differently."""
-    partial = folder / "partial"
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial)
-    with partial.open("rb") as file:
-        name = f"{hashlib.file_digest(file, 'sha256').hexdigest()}.safetensors"
-    rename_synced(partial, folder / name)
-    return name

@@ -1,25 +1,19 @@
-"""A model checkpoint, read one linear module at a time."""
+"""A model checkpoint: which of its tensors are weights of linear modules, and where they lie."""
 
-import json
-import math
 import re
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
-
 from core.canonical import parse_json_strictly
 from core.errors import AlignmentError
+from worker.alignment.checkpoint_files.base import CheckpointFiles
+from worker.alignment.checkpoint_files.folder import FolderFiles
 from worker.alignment.digests import WeightDigests
-from worker.projection.norms import frobenius
+from worker.alignment.tensors import StoredTensor, read_small, stored_tensors
 
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
+MAX_CONFIG_BYTES = 2**20
 CONV1D_MODELS = frozenset({"gpt2", "openai-gpt", "imagegpt", "decision_transformer"})
 CONV1D_FAMILIES = frozenset({"c_attn", "c_fc", "c_proj", "q_attn"})
 HEADS = frozenset({"lm_head", "embed_out"})
@@ -29,113 +23,78 @@ EMBEDDING = re.compile(
 INPUT_EMBEDDING = re.compile(r"(^|\.)(embed_tokens|wte|embed_in|word_embeddings|shared)$")
 ROUTER = re.compile(r"(^|\.)(gate|gating|router|router_gate|shared_expert_gate)(\.|$)")
 NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
-FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+FLOATS = frozenset({"F32", "F16", "BF16"})
 
 
 @dataclass(frozen=True)
 class WeightFacts:
-    """A linear weight as (out, in), before it is read. `key` is its name in the checkpoint."""
+    """A linear weight as (out, in), before it is read; its tensor is the other way round where it
+    is of a `conv1d`."""
 
-    key: str
-    file: Path
+    tensor: StoredTensor
     shape: tuple[int, int]
-    dtype: str
     conv1d: bool
+
+    @property
+    def dtype(self) -> str:
+        return self.tensor.dtype
 
 
 class Checkpoint:
-    """A folder with config.json and safetensors weights, single or sharded.
+    """config.json and safetensors weights, single or sharded, in a folder or wherever `files` lie.
 
-    Opens the files' headers only; `weight` reads one tensor. Use as a context manager. Raises
-    `AlignmentError` for what is missing, quantised, pickled or unreadable.
+    Reads the files' headers only. Use as a context manager. Raises `AlignmentError` for what is
+    missing, quantised, pickled or unreadable.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.config = _read_config(folder)
+    def __init__(self, source: Path | CheckpointFiles) -> None:
+        self.files = FolderFiles(source) if isinstance(source, Path) else source
+        self.config = _read_config(self.files)
         self.model_type = str(self.config.get("model_type", ""))
-        self._stack = ExitStack()
-        self._open: dict[Path, Any] = {}
-        self._files = _weight_files(folder)
-        self.weights, self.left_out = self._index(self._files)
+        self.tensors = stored_tensors(self.files)
+        self.weights, self.left_out = self._sorted()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def weight(self, module: str) -> Tensor:
-        """The module's weight (out, in) in its own dtype."""
-        facts = self.weights[module]
-        tensor: Tensor = self._handle(facts.file).get_tensor(facts.key)
-        if facts.conv1d:
-            tensor = tensor.T  # Conv1D holds (in, out)
-        if not math.isfinite(frobenius(tensor)):  # one NaN or infinity makes the sum one
-            raise AlignmentError(
-                f"{facts.key} in {facts.file.name} holds NaN or infinities: the checkpoint is"
-                " damaged, fetch it again",
-                code="checkpoint_non_finite",
-            )
-        return tensor
+        self.files.close()
 
     @cached_property
     def digests(self) -> WeightDigests:
         """Of every tensor; a tied head's under the name that its weight would have."""
-        names = {f"{module}.weight": facts.key for module, facts in self.weights.items()}
-        return WeightDigests(self._files, names)
+        names = {f"{module}.weight": facts.tensor.key for module, facts in self.weights.items()}
+        return WeightDigests(self.files, self.tensors, names)
 
-    def _handle(self, file: Path) -> Any:
-        if file not in self._open:
-            try:
-                handle = safe_open(file, framework="pt")
-            except (OSError, SafetensorError) as error:
-                raise AlignmentError(
-                    f"{file} cannot be read as safetensors: {error}", code="checkpoint_unreadable"
-                ) from error
-            self._open[file] = self._stack.enter_context(handle)
-        return self._open[file]
-
-    def _index(self, files: list[Path]) -> tuple[dict[str, WeightFacts], dict[str, str]]:
+    def _sorted(self) -> tuple[dict[str, WeightFacts], dict[str, str]]:
         """Modules by name, and every other weight matrix or kernel with the reason it is none."""
         weights: dict[str, WeightFacts] = {}
         left_out: dict[str, str] = {}
         embedding: WeightFacts | None = None
-        seen: set[str] = set()
-        for file in files:
-            handle = self._handle(file)
-            for key in handle.keys():  # noqa: SIM118  (no mapping: a safetensors handle)
-                if key in seen:
-                    raise AlignmentError(
-                        f"{key} lies in two files of {self.folder}", code="checkpoint_ambiguous"
-                    )
-                seen.add(key)
-                view = handle.get_slice(key)
-                shape = tuple(view.get_shape())
-                if len(shape) < 2 or not key.endswith(".weight"):
-                    continue
-                module = key.removesuffix(".weight")
-                if len(shape) > 2:
-                    left_out[module] = "more than two dimensions"
-                    continue
-                facts = self._facts(key, file, shape, view.get_dtype())
-                if INPUT_EMBEDDING.search(module) and embedding is None:
-                    embedding = facts
-                reason = _not_a_module(module, facts)
-                if reason:
-                    left_out[module] = reason
-                else:
-                    weights[module] = facts
+        for key, tensor in self.tensors.items():
+            if len(tensor.shape) < 2 or not key.endswith(".weight"):
+                continue
+            module = key.removesuffix(".weight")
+            if len(tensor.shape) > 2:
+                left_out[module] = "more than two dimensions"
+                continue
+            facts = self._facts(module, tensor)
+            if INPUT_EMBEDDING.search(module) and embedding is None:
+                embedding = facts
+            reason = _not_a_module(module, facts)
+            if reason:
+                left_out[module] = reason
+            else:
+                weights[module] = facts
         tied = self.config.get("tie_word_embeddings", True)  # left out where it is the default
         if tied and embedding and not HEADS & weights.keys():
             weights["lm_head"] = embedding
         return weights, left_out
 
-    def _facts(self, key: str, file: Path, shape: tuple[int, ...], dtype: str) -> WeightFacts:
-        module = key.removesuffix(".weight")
+    def _facts(self, module: str, tensor: StoredTensor) -> WeightFacts:
         conv1d = self.model_type in CONV1D_MODELS and module.rpartition(".")[2] in CONV1D_FAMILIES
-        out_in = (shape[1], shape[0]) if conv1d else (shape[0], shape[1])
-        return WeightFacts(key, file, out_in, dtype, conv1d)
+        rows, columns = tensor.shape
+        return WeightFacts(tensor, (columns, rows) if conv1d else (rows, columns), conv1d)
 
 
 def _not_a_module(module: str, facts: WeightFacts) -> str | None:
@@ -152,59 +111,26 @@ def _not_a_module(module: str, facts: WeightFacts) -> str | None:
     return None
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
+def _read_config(files: CheckpointFiles) -> dict[str, Any]:
+    if "config.json" not in files.sizes:
+        raise AlignmentError(
+            f"{files.place} is no checkpoint: it has no config.json", code="checkpoint_missing"
+        )
     try:
-        config = parse_json_strictly(path.read_bytes())
-    except FileNotFoundError as error:
+        config = parse_json_strictly(read_small(files, "config.json", MAX_CONFIG_BYTES))
+    except ValueError as error:
         raise AlignmentError(
-            f"{folder} is no checkpoint: it has no config.json", code="checkpoint_missing"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise AlignmentError(
-            f"{path} cannot be read as JSON: {error}", code="checkpoint_unreadable"
+            f"config.json of {files.place} cannot be read as JSON: {error}",
+            code="checkpoint_unreadable",
         ) from error
     if not isinstance(config, dict):
-        raise AlignmentError(f"{path} is no JSON object", code="checkpoint_unreadable")
+        raise AlignmentError(
+            f"config.json of {files.place} is no JSON object", code="checkpoint_unreadable"
+        )
     if config.get("quantization_config"):
         method = config["quantization_config"].get("quant_method", "unknown")
         raise AlignmentError(
-            f"{folder} is quantised ({method}): register the checkpoint it was made from",
+            f"{files.place} is quantised ({method}): register the checkpoint it was made from",
             code="checkpoint_quantised",
         )
     return config
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    """The safetensors files, by index, single name, or all that lie there."""
-    index = folder / INDEX
-    if index.is_file():
-        return _indexed_files(folder, index)
-    if (folder / SINGLE).is_file():
-        return [folder / SINGLE]
-    if any(folder.glob("pytorch_model*.bin")):
-        raise AlignmentError(
-            f"{folder} holds pickled weights, which are never opened. Convert them where you trust"
-            " them: AutoModelForCausalLM.from_pretrained(...).save_pretrained(...,"
-            " safe_serialization=True)",
-            code="checkpoint_pickled",
-        )
-    raise AlignmentError(f"{folder} holds neither {SINGLE} nor {INDEX}", code="checkpoint_missing")
-
-
-def _indexed_files(folder: Path, index: Path) -> list[Path]:
-    try:
-        weight_map = json.loads(index.read_bytes())["weight_map"]
-        names = sorted(set(weight_map.values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AlignmentError(
-            f"{index} has no readable weight_map", code="checkpoint_unreadable"
-        ) from error
-    files = [folder / str(name) for name in names]
-    for file in files:
-        if file.parent != folder or not file.is_file():
-            raise AlignmentError(
-                f"{index} names {file.name}, which is not in {folder}: the download is incomplete",
-                code="checkpoint_missing",
-            )
-    return files

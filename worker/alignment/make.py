@@ -1,15 +1,14 @@
 """From one module's difference to what an alignment holds of it."""
 
-import hashlib
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from core.alignments import Dtype, DtypeRule, ModuleEntry
-from worker.alignment.pair import Difference, ModuleShape
+from core.alignments import DtypeRule, ModuleEntry
+from worker.alignment.difference import Difference
+from worker.alignment.pair import ModuleShape
 from worker.projection.module import ModuleAlignment
-from worker.projection.norms import difference_norm, frobenius
 from worker.projection.spectrum import (
     Spectrum,
     baseline_cosine,
@@ -17,13 +16,7 @@ from worker.projection.spectrum import (
     top_singular,
 )
 
-NOT_STORED = ""  # the shard of a module that lies in no file yet
-STORAGE_LOSS_LIMIT = 2e-3  # ‖V - V16‖_F / ‖V‖_F up to which 16 bits are stored
-TORCH_DTYPES: dict[Dtype, torch.dtype] = {
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-}
+NOT_STORED = ""  # the spectrum's shard while it lies in no file yet
 
 
 @dataclass(frozen=True)
@@ -46,31 +39,27 @@ class LoadedModule:
 def make_module(
     name: str, shape: ModuleShape, difference: Difference, recipe: Recipe
 ) -> LoadedModule:
-    """V in its storage dtype with norm, spectrum, baseline and digest; all from V as stored."""
-    exact_norm = frobenius(difference.v)
-    dtype, stored, loss = _stored(difference, recipe.dtype, exact_norm)
-    v = difference.v.copy_(stored)  # from here on V is what is stored, in the memory it has
-    norm = frobenius(v)
+    """V with spectrum and baseline, all of V as it is stored."""
+    v = difference.v
     spectrum = _spectrum(v, recipe)
-    baseline, baseline_error = baseline_cosine(v, spectrum)
+    baseline, baseline_error = baseline_cosine(v, spectrum, difference.norm)
     entry = ModuleEntry(
         name=name,
         out_features=shape.out_features,
         in_features=shape.in_features,
-        dtype=dtype,
-        norm=norm,
+        dtype=difference.dtype,
+        norm=difference.norm,
         aligned_norm=difference.aligned_norm,
         sigma=spectrum.sigma.tolist(),
         baseline=baseline,
         baseline_error=baseline_error,
         spectrum_error=spectrum.error,
-        storage_loss=loss,
-        sha256=tensor_digest(stored),
+        storage_loss=difference.loss,
         conv1d=shape.conv1d,
-        shard=NOT_STORED,
+        shard=difference.shard,
         spectrum_shard=NOT_STORED,
     )
-    return LoadedModule(entry, module_tensors(entry, stored, spectrum.u, spectrum.z))
+    return LoadedModule(entry, module_tensors(entry, v, spectrum.u, spectrum.z))
 
 
 def module_tensors(entry: ModuleEntry, v: Tensor, u: Tensor, z: Tensor) -> ModuleAlignment:
@@ -96,32 +85,6 @@ def on_device(module: LoadedModule, device: torch.device) -> LoadedModule:
         z=tensors.z.to(device),
     )
     return LoadedModule(module.entry, moved)
-
-
-def tensor_digest(tensor: Tensor) -> str:
-    """SHA-256 of the tensor's bytes, as safetensors stores them (row-major, little-endian)."""
-    flat = tensor.contiguous().reshape(-1).view(torch.uint8)
-    return hashlib.sha256(flat.numpy().data).hexdigest()
-
-
-def _stored(difference: Difference, rule: DtypeRule, norm: float) -> tuple[Dtype, Tensor, float]:
-    """The first 16-bit dtype that loses little enough, else float32; V in it, and the loss.
-
-    A difference of two 16-bit weights is exact in their own dtype where they lie within a factor of
-    two (Sterbenz), so that one is tried first.
-    """
-    if rule == "float32" or norm == 0.0:
-        return "F32", difference.v, 0.0
-    for dtype in _candidates(difference.common_dtype):
-        stored = difference.v.to(TORCH_DTYPES[dtype])
-        loss = difference_norm(stored, difference.v) / norm
-        if loss <= STORAGE_LOSS_LIMIT:
-            return dtype, stored, loss
-    return "F32", difference.v, 0.0
-
-
-def _candidates(common_dtype: str | None) -> list[Dtype]:
-    return ["BF16", "F16"] if common_dtype == "BF16" else ["F16", "BF16"]
 
 
 def _spectrum(v: Tensor, recipe: Recipe) -> Spectrum:

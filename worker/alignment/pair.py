@@ -1,4 +1,4 @@
-"""A pair of checkpoints: which modules both have, and V = W_aligned - W_base for one of them."""
+"""A pair of checkpoints: which modules both have, checked to be of one shape."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import torch
-from torch import Tensor
-
+from core.alignments import DtypeRule
 from core.errors import AlignmentError
 from worker.alignment.checkpoint import Checkpoint
-from worker.projection.norms import frobenius
+from worker.alignment.checkpoint_files.base import CheckpointFiles
+from worker.alignment.difference import Difference, Room, difference
 
-BLOCK_ROWS = 256
+NOT_ASKED_FOR = "not asked for"
 
 
 @dataclass(frozen=True)
@@ -25,19 +24,16 @@ class ModuleShape:
     conv1d: bool
 
 
-@dataclass(frozen=True)
-class Difference:
-    """V (out, in) in float32, ‖W_aligned‖_F, and the dtype both checkpoints hold it in, if one."""
-
-    v: Tensor
-    aligned_norm: float
-    common_dtype: str | None
-
-
 class Pair:
     """Base and aligned model side by side. Use as a context manager. Raises `AlignmentError`."""
 
-    def __init__(self, base: Path, aligned: Path, *, modules: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        base: Path | CheckpointFiles,
+        aligned: Path | CheckpointFiles,
+        *,
+        modules: Sequence[str] | None = None,
+    ) -> None:
         with ExitStack() as stack:
             self.base = stack.enter_context(Checkpoint(base))
             self.aligned = stack.enter_context(Checkpoint(aligned))
@@ -54,16 +50,19 @@ class Pair:
     def model_type(self) -> str:
         return self.aligned.model_type
 
-    def difference(self, module: str) -> Difference:
-        """Reads the two weights of one module; memory stays under two of them in float32."""
-        v = self.aligned.weight(module).to(torch.float32, copy=True).contiguous()
-        norm = frobenius(v)
-        base = self.base.weight(module)
-        for start in range(0, v.shape[0], BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
-            v[rows] -= base[rows].float()
-        dtypes = {self.base.weights[module].dtype, self.aligned.weights[module].dtype}
-        return Difference(v, norm, dtypes.pop() if len(dtypes) == 1 else None)
+    @property
+    def not_asked_for(self) -> frozenset[str]:
+        """Modules that the pair has and the alignment shall not have."""
+        return frozenset(n for n, reason in self.left_out.items() if reason == NOT_ASKED_FOR)
+
+    def difference(self, module: str, rule: DtypeRule, room: Room | None = None) -> Difference:
+        """V of one module. Reads its two weights once, and notes the aligned one's digest.
+
+        With `room`, V lies there, until the next one is made in it.
+        """
+        made = difference(self.aligned, self.base, module, rule, room or Room())
+        self.aligned.digests.add(f"{module}.weight", made.aligned_sha256)
+        return made
 
     def _compare(
         self, modules: Sequence[str] | None
@@ -116,7 +115,7 @@ def _restricted(
             raise AlignmentError(
                 f"the pair has no module named {', '.join(unknown)}", code="module_not_in_pair"
             )
-        left_out = {**left_out, **{n: "not asked for" for n in shapes if n not in kept}}
+        left_out = {**left_out, **dict.fromkeys(shapes.keys() - kept.keys(), NOT_ASKED_FOR)}
         shapes = kept
     if not shapes:
         raise AlignmentError("the pair has no linear module in common", code="pair_without_modules")

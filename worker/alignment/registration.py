@@ -1,6 +1,8 @@
 """A registered name becomes a stored alignment."""
 
 import contextlib
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from core.alignments import MANIFEST_FILE, AlignmentRecord, Manifest
@@ -8,57 +10,52 @@ from core.errors import AlignmentError
 from core.jobs import now
 from core.records import Records, is_settled
 from worker.alignment.build import Step, build_alignment
-from worker.alignment.finished import FinishedModules
+from worker.alignment.checkpoint_files import CheckpointFiles
 from worker.alignment.pair import Pair
 from worker.alignment.tiers import publish
-from worker.alignment.workplace import Stamps, build_key, clear, stamps, workplace
+from worker.alignment.warnings import pair_warnings
+from worker.alignment.workplace import build_key, clear, workplace
+
+FilesAt = Callable[[str], CheckpointFiles]
 
 
 def register(
-    record: AlignmentRecord, records: Records, cache: Path, *, step: Step
+    record: AlignmentRecord, records: Records, files_at: FilesAt, cache: Path, *, step: Step
 ) -> AlignmentRecord | None:
     """Build the pair that `record` names, store it with its record, keep a copy in `cache`.
+
+    `files_at` opens what the record's `base` and `aligned` say.
 
     Goes on where an earlier run of the same build ended, however that ended; waits while another
     process is at it. Returns the record that stands now: the one that is ready; another if the name
     was registered anew meanwhile; None if it was removed. Raises `AlignmentError`, `StoreError`,
     `OSError`, or what `step` raises.
     """
-    before = stamps(record)  # not after the wait: what is finished there was made from these
-    with workplace(cache, build_key(record), waiting=lambda: step(0, 0)) as folder:
+    with (
+        closing(files_at(record.base)) as base,
+        closing(files_at(record.aligned)) as aligned,
+        Pair(base, aligned, modules=record.modules) as pair,
+        workplace(cache, build_key(record, pair), waiting=lambda: step(0, 0)) as folder,
+    ):
         standing = records.alignment(record.name)
         if is_settled(standing, record):
             with contextlib.suppress(OSError):  # modules that another name's build left here
                 folder.rmdir()
             return standing
         try:
-            manifest = _built(record, folder, step)
-            _check_unchanged(record, before)
+            manifest = build_alignment(
+                pair, folder, dtype=record.dtype, rank=record.rank, step=step
+            )
+            base.check_unchanged()
+            aligned.check_unchanged()
         except AlignmentError:  # mended files give another key: nothing here would be used again
             clear(folder)
             raise
         publish(folder, manifest, records.store)
-        ready = record.as_ready(manifest, now())
+        ready = record.as_ready(manifest, now(), pair_warnings(pair, manifest))
         _keep(folder, manifest, cache / manifest.id)
         clear(folder)
         return records.finish_build(ready)
-
-
-def _built(record: AlignmentRecord, folder: Path, step: Step) -> Manifest:
-    finished = FinishedModules(folder)
-    with Pair(Path(record.base), Path(record.aligned), modules=record.modules) as pair:
-        return build_alignment(
-            pair, folder, dtype=record.dtype, rank=record.rank, step=step, finished=finished
-        )
-
-
-def _check_unchanged(record: AlignmentRecord, before: Stamps) -> None:
-    if stamps(record) != before:
-        raise AlignmentError(
-            "the checkpoints changed while they were read: register the pair again once nothing"
-            " writes to them",
-            code="checkpoint_changed",
-        )
 
 
 def _keep(folder: Path, manifest: Manifest, target: Path) -> None:

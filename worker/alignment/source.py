@@ -8,6 +8,7 @@ import torch
 from core.alignments import Manifest, ModuleEntry, WeightDigest, alignment_id
 from core.errors import AlignmentError
 from core.report import AlignmentFacts
+from worker.alignment.loaded import LoadedSpectrum, without_v
 from worker.alignment.make import LoadedModule, Recipe, make_module, on_device
 from worker.alignment.pair import ModuleShape, Pair
 from worker.alignment.tiers import ModuleLoader
@@ -24,6 +25,9 @@ class AlignmentSource(Protocol):
 
     def module(self, name: str) -> LoadedModule:
         """One module, on the device the job runs on. Raises `AlignmentError`, `StoreError`."""
+
+    def spectrum(self, name: str) -> LoadedSpectrum:
+        """The same without V, of which no byte is read where it is stored. Raises as `module`."""
 
     def weight_kind(self, name: str) -> tuple[str, tuple[int, ...]] | None:
         """Dtype and shape of the aligned checkpoint's tensor of this name, None if it has none.
@@ -54,6 +58,9 @@ class StoredAlignment:
     def module(self, name: str) -> LoadedModule:
         return self._loader.load(self._entries[name])
 
+    def spectrum(self, name: str) -> LoadedSpectrum:
+        return self._loader.load_spectrum(self._entries[name])
+
     def weight_kind(self, name: str) -> tuple[str, tuple[int, ...]] | None:
         weight = self.manifest.weights.get(name)
         return None if weight is None else (weight.dtype, tuple(weight.shape))
@@ -83,13 +90,17 @@ class PairAlignment:
         self._weights: dict[str, WeightDigest] = {}
 
     def module(self, name: str) -> LoadedModule:
-        made = make_module(name, self.shapes[name], self.pair.difference(name), self.recipe)
+        difference = self.pair.difference(name, self.recipe.dtype)
+        made = make_module(name, self.shapes[name], difference, self.recipe)
         self._entries[name] = made.entry
         weight = f"{name}.weight"
         self._weights[weight] = self.pair.aligned.digests[weight]
         if made.entry.norm == 0.0:
             self._refuse_identical_pair()
         return on_device(made, self.device)
+
+    def spectrum(self, name: str) -> LoadedSpectrum:
+        return without_v(self.module(name))
 
     def weight_kind(self, name: str) -> tuple[str, tuple[int, ...]] | None:
         return self.pair.aligned.digests.kind(name)
@@ -114,7 +125,7 @@ class PairAlignment:
         """One equal module is a finding on the adapter; all modules equal, a useless pair."""
         if any(entry.norm > 0.0 for entry in self._entries.values()):
             return
-        if all(float(self.pair.difference(name).v.norm()) == 0.0 for name in self.shapes):
+        if all(self.pair.difference(name, self.recipe.dtype).norm == 0.0 for name in self.shapes):
             raise AlignmentError(
                 "base and aligned model are identical, so there is no alignment to project onto:"
                 " check that --base is the model before alignment",

@@ -12,37 +12,21 @@ from pathlib import Path
 from core.alignments import SCHEMA, AlignmentRecord
 from core.canonical import Json, digest
 from core.report import ENGINE_VERSION
-from worker.alignment.checkpoint import INDEX
+from worker.alignment.pair import Pair
 
 PREFIX = ".building-"
 STALE_SECONDS = 7 * 24 * 3600
 LOCK_POLL_SECONDS = 0.2
 
-Stamps = list[tuple[str, int, int]]
 
-
-def build_key(record: AlignmentRecord) -> str:
+def build_key(record: AlignmentRecord, pair: Pair) -> str:
     """A digest of all that a build makes its files from; the record's name is no part of it.
 
-    A checkpoint is its resolved folder, and size, time and inode of each file that is read. Take it
-    before the files are opened: one that is replaced later then gives another key, never its
-    modules under this one.
+    Of files that are replaced later another key is made, so their modules never mix with these.
     """
-    modules = None if record.modules is None else sorted(set(record.modules))
-    sources = [Path(record.base).resolve(), Path(record.aligned).resolve()]
-    inodes: list[Json] = [[path.stat().st_ino for path in _files(folder)] for folder in sources]
-    facts: list[Json] = [list(map(str, sources)), inodes, list(map(list, stamps(record)))]
-    return digest([SCHEMA, ENGINE_VERSION, record.dtype, record.rank, modules, facts])[:40]
-
-
-def stamps(record: AlignmentRecord) -> Stamps:
-    """Name, size and time of each file that the build reads: they stay while nobody writes there.
-
-    Without inodes, which some network file systems make up anew after a while.
-    """
-    files = [*_files(Path(record.base)), *_files(Path(record.aligned))]
-    status = [(path.name, path.stat()) for path in files]
-    return [(name, found.st_size, found.st_mtime_ns) for name, found in status]
+    modules: Json = None if record.modules is None else sorted(set(record.modules))
+    versions = [pair.base.files.version, pair.aligned.files.version]
+    return digest([SCHEMA, ENGINE_VERSION, record.dtype, record.rank, modules, versions])[:40]
 
 
 @contextmanager
@@ -64,12 +48,6 @@ def workplace(cache: Path, key: str, *, waiting: Callable[[], None]) -> Iterator
 def clear(folder: Path) -> None:
     """Remove a workplace that is held: its modules are published, or of no use."""
     shutil.rmtree(folder, ignore_errors=True)  # what stays is swept, and believed by nobody
-
-
-def _files(checkpoint: Path) -> list[Path]:
-    """None where there is no folder: who opens the checkpoint says what is wrong with it."""
-    found = [*checkpoint.glob("*.safetensors"), checkpoint / "config.json", checkpoint / INDEX]
-    return sorted(path for path in found if path.is_file())
 
 
 def _locked(folder: Path, waiting: Callable[[], None]) -> int:

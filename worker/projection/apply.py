@@ -4,7 +4,7 @@ import torch
 
 from core.policy import Policy
 from worker.projection.methods import METHODS
-from worker.projection.module import ModuleAlignment
+from worker.projection.module import ModuleSpectrum
 from worker.projection.thin import ThinProducts
 from worker.projection.update import (
     REFACTOR_ABOVE,
@@ -16,11 +16,12 @@ from worker.projection.update import (
 
 
 def apply_method(
-    update: Update, alignment: ModuleAlignment, products: ThinProducts, policy: Policy, k: int
+    update: Update, alignment: ModuleSpectrum, products: ThinProducts | None, policy: Policy, k: int
 ) -> Update:
     """(1-λ)·B·A + λ·method(B·A), cut back to the update's own rank.
 
-    `products` are those of `update.b`; `k` is how many of V's directions the policy uses here.
+    `products` are those of `update.b`, None where V is not loaded; `k` is how many of V's
+    directions the policy uses here.
     """
     projected = METHODS[policy.method](update, alignment, products, policy, k)
     blended = _blend(update, projected, policy.strength)

@@ -8,14 +8,15 @@ import math
 from dataclasses import dataclass
 
 from worker.projection.directions import directions
-from worker.projection.module import ModuleAlignment
+from worker.projection.module import ModuleSpectrum
 from worker.projection.thin import ThinProducts
 from worker.projection.update import Update, product_norm
 
 
 @dataclass(frozen=True)
 class Scores:
-    """See `core.report.ModuleRow` for each; None where the update is zero.
+    """See `core.report.ModuleRow` for each; None where the update is zero, and the first three
+    where V was not loaded.
 
     `reach`: the most of V that an update in as many directions can point along, √Σ_{i≤n}σ_i².
     """
@@ -32,23 +33,26 @@ class Scores:
 
 def score_update(
     update: Update,
-    alignment: ModuleAlignment,
-    products: ThinProducts,
+    alignment: ModuleSpectrum,
+    products: ThinProducts | None,
     *,
     norm: float,
     scaling: float,
 ) -> Scores:
-    """Scores of `scaling·B·A`, with `products` those of B and `norm` = ‖B·A‖_F."""
+    """Scores of `scaling·B·A`, with `products` those of B and `norm` = ‖B·A‖_F.
+
+    Without `products` those that V's spectrum gives.
+    """
     if norm == 0.0:
         return Scores(None, None, None, 0.0, None, None, None, 0.0)
-    signed = _signed(update, alignment, products, norm)
     inside = Update(alignment.u.T.to(update.b.dtype) @ update.b, update.a)  # (k, r), (r, in)
     written_to = directions(update, inside.b)
     reach = _reach(alignment, written_to.count)
+    signed = None if products is None else _signed(update, alignment, products, norm)
     return Scores(
-        cosine=_cosine(update, products, norm),
+        cosine=None if products is None else _cosine(update, products, norm),
         signed=signed,
-        undo=min(1.0, max(-1.0, signed * alignment.norm / reach)) if reach else 0.0,
+        undo=None if signed is None else _undo(signed, alignment, reach),
         reach=reach,
         energy=min(1.0, (product_norm(inside) / norm) ** 2),  # ‖U_kᵀ·B·A‖² / ‖B·A‖²
         purity=written_to.purity,
@@ -73,7 +77,7 @@ def _cosine(update: Update, products: ThinProducts, norm: float) -> float:
 
 
 def _signed(
-    update: Update, alignment: ModuleAlignment, products: ThinProducts, norm: float
+    update: Update, alignment: ModuleSpectrum, products: ThinProducts, norm: float
 ) -> float:
     """<B·A, V> / (‖B·A‖·‖V‖) from Σ (Vᵀ·B) ∘ Aᵀ; 0 for V = 0."""
     if alignment.norm == 0.0:
@@ -82,11 +86,17 @@ def _signed(
     return min(1.0, max(-1.0, dot / (norm * alignment.norm)))
 
 
-def _reach(alignment: ModuleAlignment, rank: int) -> float:
+def _undo(signed: float, alignment: ModuleSpectrum, reach: float) -> float:
+    """`signed` over the most negative it could be; 0 where no update points along V."""
+    return min(1.0, max(-1.0, signed * alignment.norm / reach)) if reach else 0.0
+
+
+def _reach(alignment: ModuleSpectrum, rank: int) -> float:
     """√Σ_{i≤n}σ_i² for n = `rank`, ‖V‖_F at most: those past what is stored count as the last."""
     sigma = alignment.sigma.double()[:rank]
     if alignment.norm == 0.0 or sigma.numel() == 0:
         return 0.0
-    missing = max(0, min(rank, *alignment.v.shape) - sigma.numel())
+    full = min(alignment.u.shape[0], alignment.z.shape[0])
+    missing = max(0, min(rank, full) - sigma.numel())
     squared = float((sigma**2).sum() + missing * sigma[-1] ** 2)
     return min(math.sqrt(squared), alignment.norm)

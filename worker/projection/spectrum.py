@@ -1,7 +1,8 @@
 """The top singular directions of V, and the cosine that a random update would score.
 
-Randomised range finder with power iterations: Halko, Martinsson, Tropp, SIAM Review 53 (2011),
-algorithm 4.4. Seeds are fixed: the same V gives the same numbers on the same library.
+V (out, in) comes as it is stored: float32, bfloat16 or float16. A randomised range finder, then
+Rayleigh-Ritz with one precise product. Seeds are fixed: the same V gives the same numbers on the
+same library.
 """
 
 import math
@@ -12,11 +13,16 @@ from torch import Tensor
 
 from core.alignments import ENERGY_ROUNDING
 from worker.projection.norms import frobenius
+from worker.projection.products import (
+    column_residuals,
+    precise_transposed_product,
+    rough_product,
+    rough_transposed_product,
+)
+from worker.projection.range_finder import krylov_size, top_range
 
-OVERSAMPLE = 16
-POWER_ITERATIONS = 4
 PROBES = 32
-SEED = 20_240_516
+PROBE_SEED = 20_240_517  # not the range finder's, whose start U_k nearly holds
 
 
 @dataclass(frozen=True)
@@ -30,17 +36,20 @@ class Spectrum:
 
 
 def top_singular(v: Tensor, k: int) -> Spectrum:
-    """The top `k` singular triplets of float32 V (out, in); exact where a full SVD costs little."""
+    """The top `k` singular triplets of V (out, in) in float32, exact where a full SVD costs little.
+
+    Otherwise Vᵀ·u = σ·z holds to float32's rounding and V·z = σ·u to `error`.
+    """
     k = min(k, *v.shape)
-    if float(v.norm()) == 0.0:
+    low, high = v.aminmax()
+    if float(low) == float(high) == 0.0:
         return _zero_spectrum(v, k)
-    if min(v.shape) <= 2 * (k + OVERSAMPLE):
-        u, sigma, zt = torch.linalg.svd(v.double(), full_matrices=False)
-        u, sigma, z = u[:, :k], sigma[:k], zt[:k].T
-    else:
-        u, sigma, z = _range_finder(v, k)
-    u, sigma, z = (x.float().contiguous() for x in (u, sigma, z))
-    residual = (v @ z - u * sigma).norm(dim=0).max() / sigma[0]
+    if 3 * min(v.shape) <= 4 * krylov_size(k):
+        return _exact(v.double(), k)
+    q = top_range(v, k)  # (out, k)
+    z, sigma, turns = _svd(precise_transposed_product(v, q))  # Rayleigh-Ritz: (in, k), (k,), (k, k)
+    u, z = q @ turns, z.contiguous()
+    residual = column_residuals(v, z, u * sigma).max() / sigma[0]
     return Spectrum(u, sigma, z, float(residual))
 
 
@@ -56,14 +65,14 @@ def rank_for_energy(v: Tensor, share: float, start: int) -> Spectrum:
         k *= 2
 
 
-def baseline_cosine(v: Tensor, spectrum: Spectrum) -> tuple[float, float]:
+def baseline_cosine(v: Tensor, spectrum: Spectrum, norm: float) -> tuple[float, float]:
     """‖V‖_F² / (√out·‖V·Vᵀ‖_F), the expected cosine of a random update, and its standard error.
 
-    ‖V·Vᵀ‖_F² = Σσ⁴. The part in U_k is taken exactly; the rest R = V - U·Uᵀ·V is probed with
-    Gaussians g: E‖R·Rᵀ·g‖² = ‖R·Rᵀ‖_F². (0, 0) for V = 0.
+    ‖V·Vᵀ‖_F² = Σσ⁴. The part in U_k is taken exactly, the rest is probed with Gaussians.
+    `norm`: ‖V‖_F. (0, 0) for V = 0.
     """
     out = v.shape[0]
-    squared_norm = frobenius(v) ** 2
+    squared_norm = norm**2
     if squared_norm == 0.0:
         return 0.0, 0.0
     known = float((spectrum.sigma.double() ** 4).sum())
@@ -76,27 +85,36 @@ def baseline_cosine(v: Tensor, spectrum: Spectrum) -> tuple[float, float]:
 
 
 def _residual_fourth_powers(v: Tensor, u: Tensor) -> tuple[float, float]:
-    """Σσ⁴ of (I - U·Uᵀ)·V by Gaussian probes, and the standard error of that mean."""
-    generator = torch.Generator().manual_seed(SEED)
+    """‖V·Vᵀ‖_F² less Σσ⁴ of U's part by Gaussian probes, and the standard error of that mean.
+
+    With B = V·Vᵀ, P = U·Uᵀ, R = I - P, this is ‖R·B·R‖² + 2·‖P·B·R‖²: U is not quite invariant.
+    Rough products may move the baseline by a hundred-thousandth beyond the standard error.
+    """
+    generator = torch.Generator().manual_seed(PROBE_SEED)
     probes = torch.randn(v.shape[0], PROBES, generator=generator).to(v.device)  # (out, p)
     probes -= u @ (u.T @ probes)
-    image = v @ (v.T @ probes)  # (out, p)
-    image -= u @ (u.T @ image)
-    samples = image.double().square().sum(dim=0)  # (p,)
+    image = rough_product(v, rough_transposed_product(v, probes)).float()  # (out, p)
+    inside = u.T @ image  # (k, p)
+    image -= u @ inside
+    samples = image.double().square().sum(dim=0) + 2 * inside.double().square().sum(dim=0)  # (p,)
     return float(samples.mean()), float(samples.std() / math.sqrt(PROBES))
 
 
-def _range_finder(v: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Algorithm 4.4, then Rayleigh-Ritz on the range found."""
-    generator = torch.Generator().manual_seed(SEED)
-    start = torch.randn(v.shape[1], k + OVERSAMPLE, generator=generator).to(v.device)
-    q = torch.linalg.qr(v @ start).Q  # (out, l)
-    for _ in range(POWER_ITERATIONS):
-        q = torch.linalg.qr(v @ torch.linalg.qr(v.T @ q).Q).Q
-    u, sigma, zt = torch.linalg.svd(q.T @ v, full_matrices=False)  # (l, l), (l,), (l, in)
-    return (q @ u)[:, :k], sigma[:k], zt[:k].T
+def _exact(v: Tensor, k: int) -> Spectrum:
+    """By a full SVD of float64 V."""
+    u, sigma, z = (x[..., :k].float().contiguous() for x in _svd(v))
+    residual = (v @ z.double() - u.double() * sigma).norm(dim=0).max() / sigma[0]
+    return Spectrum(u, sigma, z, float(residual))
+
+
+def _svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Left singular vectors, σ, and right singular vectors as columns."""
+    left, sigma, right = torch.linalg.svd(matrix, full_matrices=False)
+    return left, sigma, right.T
 
 
 def _zero_spectrum(v: Tensor, k: int) -> Spectrum:
     """V = 0 has no directions; k zero columns keep the shapes."""
-    return Spectrum(v.new_zeros(v.shape[0], k), v.new_zeros(k), v.new_zeros(v.shape[1], k), 0.0)
+    out, in_ = v.shape
+    u, sigma, z = (torch.zeros(*shape, device=v.device) for shape in ((out, k), (k,), (in_, k)))
+    return Spectrum(u, sigma, z, 0.0)

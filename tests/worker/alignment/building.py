@@ -3,10 +3,11 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import torch
 
@@ -15,7 +16,9 @@ from core.jobs import now
 from core.records import Records
 from core.store.local import LocalStore
 from tests.worker.making import generator, save_checkpoint
+from worker.alignment import build
 from worker.alignment.build import Step
+from worker.alignment.checkpoint_files import FolderFiles
 from worker.alignment.registration import register
 
 MODULES = [f"model.layers.{n}.self_attn.q_proj" for n in range(5)]
@@ -24,6 +27,10 @@ START_SECONDS = 60
 
 def nothing(*_: int) -> None:
     """A step that lets the build go on."""
+
+
+def folder_at(path: str) -> FolderFiles:
+    return FolderFiles(Path(path))
 
 
 @dataclass(frozen=True)
@@ -62,8 +69,12 @@ class Site:
         return record
 
     def build(self, record: AlignmentRecord, step: Step = nothing) -> AlignmentRecord:
-        """Build in this process, to the end unless `step` raises."""
-        built = register(record, self.records, self.cache, step=step)
+        """Build in this process, to the end unless `step` raises.
+
+        One module at a time, so that it can be said which are done.
+        """
+        with mock.patch.object(build, "usual_workers", return_value=1):
+            built = register(record, self.records, folder_at, self.cache, step=step)
         assert built is not None
         return built
 
@@ -93,6 +104,14 @@ def wait_for(process: subprocess.Popen[str], said: str) -> None:
         if line.strip() == said:
             return
     raise AssertionError(f"the process ended and never said {said!r}")
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """What a process has begun in a thread is done a little later."""
+    deadline = time.monotonic() + START_SECONDS
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def main(folder: str, name: str, hold: str) -> None:

@@ -20,7 +20,7 @@ from tests.worker.alignment.raw import BITS, Raw, write_checkpoint, write_file
 from tests.worker.peft.architectures import GPT2, LLAMA, QWEN2, Architecture
 from tests.worker.peft.models import build, save_pair
 from worker.alignment.checkpoint import Checkpoint
-from worker.alignment.digests import CHUNK
+from worker.alignment.tensors import CHUNK
 
 NAMES = [
     *("model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"),

@@ -103,19 +103,21 @@ def test_pairs_with_equal_v_and_other_weights_are_not_one(
         for seed in (1, 2)
     ]
     first, other = made(tmp_path / "a", *pair), made(tmp_path / "b", *moved)
-    assert [m.sha256 for m in first.modules] == [m.sha256 for m in other.modules]
+    assert [m.shard for m in first.modules] == [m.shard for m in other.modules]
     assert [m.aligned_norm for m in first.modules] != [m.aligned_norm for m in other.modules]
     assert first.id != other.id
 
 
-def test_alignment_of_some_modules_has_the_weights_of_all(
-    pair: tuple[Path, Path], tmp_path: Path
-) -> None:
-    """Every tensor of the aligned model, and the head that is tied."""
+def test_alignment_of_some_modules_reads_no_others(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    """Digests of what was asked for and of what is no module; a tied head has its embedding's."""
     some = made(tmp_path / "some", *pair, modules=["up_proj"])
     assert [m.name for m in some.modules] == [UP_PROJ]
-    assert some.weights == made(tmp_path / "all", *pair).weights
-    assert some.weights.keys() == SHAPES.keys() | {"lm_head.weight"}
+    whole = made(tmp_path / "all", *pair)
+    assert whole.weights.keys() == SHAPES.keys() | {"lm_head.weight"}
+    others = {f"{m.name}.weight" for m in whole.modules if m.name not in (UP_PROJ, "lm_head")}
+    kept = whole.weights.keys() - others
+    assert others
+    assert some.weights == {name: whole.weights[name] for name in kept}
     assert some.weights["lm_head.weight"] == some.weights[EMBEDDING]
 
 
@@ -170,3 +172,21 @@ def test_id_of_a_pair_tells_its_weights_apart(pair: tuple[Path, Path], tmp_path:
             alignment.module(Q_PROJ)
             ids.append(alignment.facts().id)
     assert ids[0] != ids[1]
+
+
+def test_modules_that_are_equal_are_built_side_by_side(tmp_path: Path) -> None:
+    """Their files have one name: whoever writes second takes nothing from the first."""
+    random = generator(5)
+    one, other = (torch.randn(30, 20, generator=random) for _ in range(2))
+    names = [f"model.layers.{n}.self_attn.q_proj.weight" for n in range(24)]
+    base = save(tmp_path / "base", {name: one.clone() for name in names})
+    aligned = save(tmp_path / "aligned", {name: other.clone() for name in names})
+    (tmp_path / "made").mkdir()
+    with Pair(base, aligned) as pair:
+        manifest = build_alignment(
+            pair, tmp_path / "made", dtype="auto", rank=8, step=lambda *_: None, workers=4
+        )
+    assert len({m.shard for m in manifest.modules}) == 1
+    files = sorted(p.name for p in (tmp_path / "made").glob("*.safetensors"))
+    assert files == manifest.files
+    assert not list((tmp_path / "made").glob("*.part"))

@@ -1,14 +1,16 @@
 """The dry run: what an alignment would take, from headers alone."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.worker.making import GOLDEN
 from worker.alignment.build import build_alignment
+from worker.alignment.dry_run import GIGABYTE, TIERS, job_seconds, main
 from worker.alignment.pair import Pair
-from worker.alignment.plan import GIGABYTE, main, plan
+from worker.alignment.plan import Stored, plan
 
 # Llama-2-7B as its config.json has it
 HIDDEN, MIDDLE, LAYERS, VOCABULARY = 4096, 11008, 32, 32000
@@ -30,12 +32,14 @@ def test_plan_is_what_is_built(tmp_path: Path, rank: int) -> None:
     v = {m.name: body_bytes(tmp_path / m.shard) for m in modules}
     spectrum = {m.name: body_bytes(tmp_path / m.spectrum_shard) for m in modules}
     assert planned.whole.modules == len(modules)
-    assert (planned.whole.v32, planned.whole.v16) == (sum(v.values()), sum(v.values()) // 2)
-    assert planned.whole.spectrum == sum(spectrum.values())
+    wide, narrow = planned.whole.wide, planned.whole.narrow
+    assert (wide.v, narrow.v) == (sum(v.values()), sum(v.values()) // 2)
+    assert (wide.spectrum, narrow.spectrum) == (sum(spectrum.values()),) * 2
     names = [name for name in v if name.endswith((".q_proj", ".v_proj"))]
     assert planned.attention.modules == len(names)
-    assert planned.attention.all32 == sum(v[name] + spectrum[name] for name in names)
-    assert planned.largest.all32 == max(v[name] + spectrum[name] for name in v)
+    assert planned.attention.wide.total == sum(v[name] + spectrum[name] for name in names)
+    assert planned.largest.wide.total == max(v[name] + spectrum[name] for name in v)
+    assert planned.linear.wide.v == sum(v[name] for name in v if name != "lm_head")
 
 
 def llama(folder: Path) -> Path:
@@ -65,10 +69,22 @@ def test_llama_2_7b_is_planned_from_its_headers(tmp_path: Path) -> None:
     with Pair(llama(tmp_path / "base"), llama(tmp_path / "aligned")) as pair:
         planned = plan(pair, 64)
     linear = 32 * (4 * HIDDEN**2 + 3 * HIDDEN * MIDDLE) + VOCABULARY * HIDDEN
-    assert (planned.whole.modules, planned.whole.v16) == (7 * LAYERS + 1, 2 * linear)
+    assert (planned.whole.modules, planned.whole.narrow.v) == (7 * LAYERS + 1, 2 * linear)
     assert planned.attention.modules == 2 * LAYERS
-    assert planned.attention.v16 == 2 * 2 * LAYERS * HIDDEN**2
-    assert 3 * 13 < planned.reads / GIGABYTE < 3 * 13.5
+    assert planned.attention.narrow.v == 2 * 2 * LAYERS * HIDDEN**2
+    assert 2 * 13 < planned.reads / GIGABYTE < 2 * 13.5
+
+
+def test_each_tier_is_slower_than_the_one_before() -> None:
+    """And what is too large for Redis takes as long as from the store."""
+    gigabyte = Stored(v=GIGABYTE, spectrum=0, past_redis=0)
+    seconds = job_seconds(gigabyte)
+    assert tuple(seconds) == TIERS
+    assert list(seconds.values()) == sorted(seconds.values())
+    assert seconds["memory"] == pytest.approx(0.1)
+    assert seconds["Redis"] < seconds["store"]
+    large = job_seconds(replace(gigabyte, past_redis=GIGABYTE))
+    assert large["Redis"] == large["store"] == seconds["store"]
 
 
 def test_unusable_pairs_and_arguments_have_their_codes(
@@ -83,4 +99,6 @@ def test_unusable_pairs_and_arguments_have_their_codes(
     assert main([base, "--aligned=s3://models/x"]) == 2
     assert capsys.readouterr().out == ""
     assert main([base, aligned, "--module=q_proj"]) == 0
-    assert "U and Z, 64 directions" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "U and Z, 64 directions" in shown
+    assert "a job on q and v: 11 modules" in shown

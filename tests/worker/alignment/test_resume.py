@@ -13,7 +13,7 @@ import pytest
 
 from core.alignments import AlignmentRecord
 from core.errors import AlignmentError
-from tests.worker.alignment.building import MODULES, Site, wait_for
+from tests.worker.alignment.building import MODULES, Site, wait_for, wait_until
 from worker.alignment import build
 from worker.alignment.make import LoadedModule, make_module
 from worker.alignment.workplace import STALE_SECONDS, clear, workplace
@@ -83,8 +83,9 @@ def test_a_killed_build_goes_on_where_it_was(
     """kill -9 after three modules: the next run makes the others only, and the id is the same."""
     with site.process(record.name, KILLED_AFTER) as process:
         wait_for(process, f"{KILLED_AFTER} of {len(MODULES)}")
+        [folder] = site.half_built
+        wait_until(lambda: len(list(folder.glob("*.json"))) == KILLED_AFTER)
         process.kill()
-    [folder] = site.half_built
     before = identities(folder)
     assert len(before) == 2 * KILLED_AFTER
     (folder / "partial").write_bytes(b"half a shard")
@@ -118,7 +119,7 @@ def test_a_damaged_shard_is_made_again(
     damage: Callable[[Path], None],
 ) -> None:
     """One flipped byte, a file cut short or gone: that module alone is redone."""
-    entries = [json.loads(path.read_text())["entry"] for path in stopped.glob("*.json")]
+    entries = [json.loads(path.read_text())["finished"]["entry"] for path in stopped.glob("*.json")]
     [second] = [entry for entry in entries if entry["name"] == MODULES[1]]
     damage(stopped / second[file])
     built = site.build(record)
@@ -202,6 +203,7 @@ def test_a_second_process_waits_and_takes_over(
             del done
             if total == 0:
                 waited.extend(site.half_built)
+                wait_until(lambda: len(list(waited[0].glob("*.json"))) == KILLED_AFTER)
                 first.kill()
 
         built = site.build(record, step)

@@ -7,9 +7,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from core.policy import Policy
+from tests.worker.making import exactly
 from worker.adapter.model import LoraModule
 from worker.alignment.make import Recipe, make_module
-from worker.alignment.pair import Difference, ModuleShape
+from worker.alignment.pair import ModuleShape
 from worker.judge import project_module, score_module
 
 OUT, IN, RANK = 600, 80, 4
@@ -48,7 +49,7 @@ class LargestTensor(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def test_nothing_as_large_as_c_is_made(method: dict[str, Any]) -> None:
     """From the difference to the projected update no tensor has out × out elements."""
     random = torch.Generator().manual_seed(0)
-    difference = Difference(torch.randn(OUT, IN, generator=random), 1.0, "F32")
+    difference = exactly(torch.randn(OUT, IN, generator=random))
     a = torch.randn(RANK, IN, generator=random)
     b = torch.randn(OUT, RANK, generator=random)
     module = LoraModule("m", "m", alpha=1.0, scaling=1.0, a=a, b=b)

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from core.policy import Policy
+from tests.worker.making import exactly
 from tests.worker.projection.dense import dense, exact_baseline
 from worker.adapter.model import LoraModule
 from worker.alignment.make import Recipe, make_module
-from worker.alignment.pair import Difference, ModuleShape
+from worker.alignment.pair import ModuleShape
 from worker.judge import Judged, project_module, score_module
 from worker.projection.update import Update, difference_norm, product_norm
 
@@ -111,7 +112,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 def judged(case: Case, policy: Policy | None = None) -> Judged:
     out, in_ = case.v.shape
-    difference = Difference(case.v.clone(), float(case.v.norm()) or 1.0, "F32")
+    difference = exactly(case.v, aligned_norm=float(case.v.norm()) or 1.0)
     loaded = make_module("m", ModuleShape(out, in_, False), difference, Recipe("float32", 64))
     policy = policy or Policy()
     return project_module(score_module(case.module, loaded, policy), loaded, policy)
@@ -240,7 +241,7 @@ def test_baseline_of_an_exact_spectrum_is_exact(case: Case) -> None:
     if float(case.v.norm()) == 0.0:
         return
     out, in_ = case.v.shape
-    difference = Difference(case.v.clone(), 1.0, "F32")
+    difference = exactly(case.v)
     entry = make_module("m", ModuleShape(out, in_, False), difference, Recipe("float32", 96)).entry
     assert entry.baseline_error == 0.0
     assert entry.baseline == pytest.approx(exact_baseline(case.v), rel=1e-5)
@@ -252,7 +253,7 @@ def test_probed_baseline_lies_within_its_stated_error() -> None:
     for peak in (0.0, 30.0):
         v = torch.randn(400, 300, generator=random)
         v += peak * torch.outer(v[:, 0], v[0]) / v.norm()
-        difference = Difference(v.clone(), 1.0, "F32")
+        difference = exactly(v)
         entry = make_module("m", ModuleShape(400, 300, False), difference, Recipe("float32", 8))
         error = entry.entry.baseline_error
         assert error > 0.0

@@ -8,11 +8,12 @@ from torch import Tensor
 
 from core.alignments import MANIFEST_FILE, Manifest, ModuleEntry
 from core.errors import AlignmentError
-from worker.alignment.make import LoadedModule, module_tensors, on_device
+from worker.alignment.loaded import LoadedSpectrum, spectrum_of
+from worker.alignment.make import LoadedModule, module_tensors
 from worker.alignment.tiers.counts import Tier, TierCounts
 from worker.alignment.tiers.files import Files, shard_digest
 from worker.alignment.tiers.mapped import tensors_in, whole_mapping
-from worker.alignment.tiers.ram import RamTier, module_bytes
+from worker.alignment.tiers.ram import RamTier, tensor_bytes
 
 
 class ModuleLoader:
@@ -34,23 +35,32 @@ class ModuleLoader:
 
     def load(self, entry: ModuleEntry) -> LoadedModule:
         """Raises `AlignmentError` for a damaged copy that cannot be fetched again."""
-        key = f"{self.manifest.id}:{entry.name}:{entry.shard}:{entry.spectrum_shard}:{self.device}"
-        module = self.ram.get(key)
         served: Counter[Tier] = Counter()
-        if module is None:
-            v = self._tensors(entry.shard, served)["v"]
-            spectrum = self._tensors(entry.spectrum_shard, served)
-            module = on_device(
-                LoadedModule(entry, module_tensors(entry, v, spectrum["u"], spectrum["z"])),
-                self.device,
-            )
-            self.ram.put(key, module)
-        else:
-            served["ram"] = module_bytes(module)
+        v = self._tensors(entry.shard, served)["v"]
+        spectrum = self._tensors(entry.spectrum_shard, served)
         self.counts.add(served)
-        return module
+        return LoadedModule(entry, module_tensors(entry, v, spectrum["u"], spectrum["z"]))
+
+    def load_spectrum(self, entry: ModuleEntry) -> LoadedSpectrum:
+        """The same without V, whose shard is not opened in any tier."""
+        served: Counter[Tier] = Counter()
+        spectrum = self._tensors(entry.spectrum_shard, served)
+        self.counts.add(served)
+        return spectrum_of(entry, spectrum["u"], spectrum["z"])
 
     def _tensors(self, filename: str, served: Counter[Tier]) -> Mapping[str, Tensor]:
+        """The shard's tensors on the device; adds their bytes to what its tier has served."""
+        key = f"{filename}:{self.device}"
+        tensors = self.ram.get(key)
+        if tensors is not None:
+            served["ram"] += tensor_bytes(tensors)
+            return tensors
+        read = self._read(filename, served)
+        tensors = {name: tensor.to(self.device) for name, tensor in read.items()}
+        self.ram.put(key, tensors)
+        return tensors
+
+    def _read(self, filename: str, served: Counter[Tier]) -> Mapping[str, Tensor]:
         """Adds the file's bytes to what its tier has served."""
         tensors = self._checked(filename, served)
         if tensors is None and self.files.drop(filename):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from core.safetensors_header import LENGTH_BYTES, TensorInfo, header_length, parse_header
-from worker.alignment.checkpoint import FLOATS
+from worker.safetensors_file import TORCH_DTYPES
 
 
 def whole_mapping(file: BinaryIO, sha256: str) -> mmap.mmap | None:
@@ -39,7 +39,7 @@ def tensors_in(mapping: mmap.mmap) -> Mapping[str, Tensor]:
 
 
 def _view(mapping: mmap.mmap, body: int, info: TensorInfo) -> Tensor:
-    dtype = FLOATS[info.dtype]
+    dtype = TORCH_DTYPES[info.dtype]
     size = info.end - info.start
     if size == 0:
         return torch.empty(info.shape, dtype=dtype)

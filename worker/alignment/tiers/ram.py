@@ -1,35 +1,38 @@
-"""The nearest tier: modules that are loaded already."""
+"""The nearest tier: shards that are loaded already."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 
-from worker.alignment.make import LoadedModule
+from torch import Tensor
 
 
 class RamTier:
-    """Loaded modules, least recently used first out, up to `capacity` bytes. One thread only."""
+    """Tensors of shards on their device, least recently used first out, up to `capacity` bytes.
+
+    One thread only.
+    """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.used = 0
-        self._modules: OrderedDict[str, LoadedModule] = OrderedDict()
+        self._shards: OrderedDict[str, Mapping[str, Tensor]] = OrderedDict()
 
-    def get(self, key: str) -> LoadedModule | None:
-        module = self._modules.get(key)
-        if module is not None:
-            self._modules.move_to_end(key)
-        return module
+    def get(self, key: str) -> Mapping[str, Tensor] | None:
+        tensors = self._shards.get(key)
+        if tensors is not None:
+            self._shards.move_to_end(key)
+        return tensors
 
-    def put(self, key: str, module: LoadedModule) -> None:
-        size = module_bytes(module)
-        if size > self.capacity or key in self._modules:
+    def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
+        size = tensor_bytes(tensors)
+        if size > self.capacity or key in self._shards:
             return
         while self.used + size > self.capacity:
-            _, dropped = self._modules.popitem(last=False)
-            self.used -= module_bytes(dropped)
-        self._modules[key] = module
+            _, dropped = self._shards.popitem(last=False)
+            self.used -= tensor_bytes(dropped)
+        self._shards[key] = tensors
         self.used += size
 
 
-def module_bytes(module: LoadedModule) -> int:
-    tensors = module.tensors
-    return sum(t.numel() * t.element_size() for t in (tensors.v, tensors.u, tensors.z))
+def tensor_bytes(tensors: Mapping[str, Tensor]) -> int:
+    return sum(t.numel() * t.element_size() for t in tensors.values())

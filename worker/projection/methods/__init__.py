@@ -9,11 +9,11 @@ from worker.projection.methods.complement import complement
 from worker.projection.methods.safe_lora import safe_lora
 from worker.projection.methods.subspace import subspace
 from worker.projection.methods.zero import zero
-from worker.projection.module import ModuleAlignment
+from worker.projection.module import ModuleSpectrum
 from worker.projection.thin import ThinProducts
 from worker.projection.update import Update
 
-Method = Callable[[Update, ModuleAlignment, ThinProducts, Policy, int], Update]
+Method = Callable[[Update, ModuleSpectrum, ThinProducts | None, Policy, int], Update]
 
 METHODS: Final[Mapping[MethodName, Method]] = MappingProxyType(
     {"safe_lora": safe_lora, "subspace": subspace, "complement": complement, "zero": zero}

@@ -3,13 +3,13 @@
 import torch
 
 from core.policy import Policy
-from worker.projection.module import ModuleAlignment
+from worker.projection.module import ModuleSpectrum
 from worker.projection.thin import ThinProducts
 from worker.projection.update import Update
 
 
 def complement(
-    update: Update, alignment: ModuleAlignment, products: ThinProducts, policy: Policy, k: int
+    update: Update, alignment: ModuleSpectrum, products: ThinProducts | None, policy: Policy, k: int
 ) -> Update:
     """input: A := A - A·Z·Zᵀ; output: B := B - U·Uᵀ·B; both: ΔW := ΔW - U·Uᵀ·ΔW·Z·Zᵀ.
 

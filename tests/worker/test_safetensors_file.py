@@ -15,7 +15,7 @@ from torch import Tensor
 
 from core.canonical import canonical_json
 from core.safetensors_header import LENGTH_BYTES, header_length, parse_header
-from worker.adapter.canonical_file import write_safetensors
+from worker.safetensors_file import write_safetensors
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]
 PATH = st.from_regex(r"[A-Za-z0-9_-]{1,5}(\.[A-Za-z0-9_-]{1,5}){0,3}", fullmatch=True)

@@ -1,0 +1,1 @@
+"""What alignments of well-known models take, from checkpoints that hold headers and no weights."""

@@ -1,0 +1,125 @@
+"""What lies in S3 and is not the gate's own: how it is named, what may be read, how it fails."""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote
+
+from core.errors import GateError, StoreError
+from core.store.base import ObjectChanged, ObjectMissing
+from core.store.checks import is_segment
+from core.store.settings import S3Access, S3Settings, StoreSettings
+
+if TYPE_CHECKING:
+    from core.store.s3 import S3Store
+
+_URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)")
+
+
+@dataclass(frozen=True)
+class S3Uri:
+    """`key` ends in a slash where a folder is meant."""
+
+    bucket: str
+    key: str
+
+    @property
+    def is_folder(self) -> bool:
+        return self.key.endswith("/")
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+
+def parse_s3(text: str) -> S3Uri | None:
+    """`s3://bucket/key`, the key as it is stored; None for anything else.
+
+    Some stores, and proxies before them, resolve `..`, plain or encoded: no such key is taken.
+    """
+    match = _URI.fullmatch(text)
+    if match is None or not all(map(_is_plain, match[2].removesuffix("/").split("/"))):
+        return None
+    return S3Uri(match[1], match[2])
+
+
+def _is_plain(segment: str) -> bool:
+    decoded = unquote(segment)
+    return is_segment(segment) and is_segment(decoded) and "/" not in decoded
+
+
+class S3Places:
+    """The folders that `allow` names, and how they are reached: with `access`, else as the gate's
+    own store, else as on AWS. Nothing in the own store's bucket is ever allowed."""
+
+    def __init__(self, allow: Iterable[str], access: S3Access | None, store: StoreSettings) -> None:
+        own = store.s3 if store.kind == "s3" else None
+        self._own_bucket = own.bucket if own else None
+        self._folders = [entry if entry.endswith("/") else f"{entry}/" for entry in allow]
+        self._access = access or own or S3Access()
+
+    def allows(self, uri: S3Uri) -> bool:
+        inside = any(str(uri).startswith(folder) for folder in self._folders)
+        return inside and uri.bucket != self._own_bucket
+
+    @property
+    def endpoint_url(self) -> str | None:
+        """None: AWS."""
+        return self._access.endpoint_url
+
+    def open_bucket(self, bucket: str) -> "S3Store":
+        """To be closed by the caller."""
+        # Imported here: boto3 takes half a second and 30 MB that many gates need not pay.
+        from core.store.s3 import S3Store
+
+        access = self._access.model_dump(include=set(S3Access.model_fields))
+        return S3Store(S3Settings(bucket=bucket, **access))
+
+
+class Refusal(Protocol):
+    """Makes the error that says that the source is at fault, not the gate."""
+
+    def __call__(self, message: str, *, code: str) -> GateError: ...
+
+
+@contextmanager
+def said_of_source(uri: S3Uri, refusal: Refusal) -> Iterator[None]:
+    """The store's errors speak of the gate's own store: say them of the source instead.
+
+    What the source refuses becomes a `refusal` (`source_not_found`, `source_unreadable`), other
+    failures a `StoreError` (`source_unavailable`). `ObjectMissing` and `ObjectChanged` pass.
+    """
+    try:
+        yield
+    except (ObjectMissing, ObjectChanged):
+        raise
+    except StoreError as error:
+        status = _answer(error)
+        if status == 404:
+            raise not_found(uri, refusal) from error
+        if 400 <= status < 500:
+            raise refusal(
+                f"the gate may not read {uri} (the source answered {status}): ask its owner to"
+                " grant that",
+                code="source_unreadable",
+            ) from error
+        raise StoreError(
+            f"{uri} could not be read: {error.message}", code="source_unavailable"
+        ) from error
+
+
+def not_found(uri: S3Uri, refusal: Refusal) -> GateError:
+    return refusal(
+        f"there is nothing at {uri}: check the bucket, the key and its last slash",
+        code="source_not_found",
+    )
+
+
+def _answer(error: StoreError) -> int:
+    """The HTTP status that S3 answered with, 0 if it did not."""
+    from botocore.exceptions import ClientError
+
+    from core.store.s3_errors import status_of
+
+    return status_of(error.__cause__) if isinstance(error.__cause__, ClientError) else 0
