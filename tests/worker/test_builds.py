@@ -10,6 +10,7 @@ from tests.worker.making import GOLDEN
 from tests.worker.service import Service
 from worker.alignment import build, wanted
 from worker.alignment.make import LoadedModule, make_module
+from worker.alignment.parallel import usual_workers
 from worker.courier import reconcile
 from worker.interrupts import Cancelled, Drained
 
@@ -52,12 +53,13 @@ def test_a_late_failure_does_not_undo_a_finished_build(
 def test_a_build_that_is_told_to_stop_keeps_what_it_made(
     service: Service, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
-    """Cancelled or drained within three modules; the next run makes all others, and no more."""
+    """Cancelled or drained at the third module, it begins no other than those that other workers
+    are at by then; the next run makes all that are missing, and no more."""
     made: list[str] = []
 
     def counted(name: str, *rest: Any) -> LoadedModule:
         made.append(name)
-        if len(made) == 3:
+        if made.index(name) == 2:
             getattr(service.tasks.interrupts, why).set()
         return make_module(name, *rest)
 
@@ -65,14 +67,14 @@ def test_a_build_that_is_told_to_stop_keeps_what_it_made(
     record = service.accept_pair()
     with pytest.raises((Cancelled, Drained)):
         service.tasks.build_alignment(name=record.name, last_attempt=False)
-    assert len(made) == 3
+    assert 3 <= len(made) <= 2 + usual_workers()
     assert service.records.alignment(record.name) == record
     getattr(service.tasks.interrupts, why).clear()
     service.tasks.build_alignment(name=record.name, last_attempt=False)
     ended = service.records.alignment(record.name)
     assert ended is not None
     assert ended.state == "ready"
-    assert len(made) == len(set(made))
+    assert len(made) == len(set(made)) == MODULES
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -116,7 +118,7 @@ def test_a_removed_build_stops_and_keeps_what_it_made(
 
     def counted(name: str, *rest: Any) -> LoadedModule:
         made.append(name)
-        if len(made) == 3:
+        if made.index(name) == 2:
             service.records.remove_alignment("tiny")
         return make_module(name, *rest)
 

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from core.policy import Policy
+from core.report import Report
 from tests.worker.making import GOLDEN, run
 
 CASES: list[dict[str, Any]] = json.loads((GOLDEN / "expected.json").read_text())["cases"]
@@ -42,13 +43,17 @@ def test_reference_run_equals_the_authors_code(case: dict[str, Any], tmp_path: P
         tmp_path / "out",
         policy_of(case, reference=True),
     )
+    assert_equal_to_the_authors(report, tmp_path / "out", case)
+
+
+def assert_equal_to_the_authors(report: Report, output: Path, case: dict[str, Any]) -> None:
     assert {row.name for row in report.modules if row.projected} == modules(case["projected"])
     ours = {
         f"base_model.model.{row.name}.lora_B.weight": round(row.cosine or 0.0, 5)
         for row in report.modules
     }
     assert ours == case["cos"]
-    written = load_file(tmp_path / "out" / "adapter_model.safetensors")
+    written = load_file(output / "adapter_model.safetensors")
     expected = load_file(expected_file(case))
     assert written.keys() == expected.keys()
     worst = max(float((written[k].double() - expected[k].double()).abs().max()) for k in expected)

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from core.alignments import MANIFEST_FILE, Manifest
 from core.policy import Policy
+from core.report import Report
 from core.settings import AlignmentSettings, Settings
 from core.sources import S3Sources
 from core.store.local import LocalStore
@@ -19,18 +20,25 @@ from tests.servers import ValkeyServer
 from tests.worker.alignment.tiers.making import CountingStore, build, published
 from tests.worker.making import GOLDEN, save_adapter
 from tests.worker.service import make_service
+from tests.worker.test_golden import CASES, assert_equal_to_the_authors, policy_of
 from worker.adapter import AdapterFiles
 from worker.pipeline import BaseNames, sanitize
 from worker.tracking import Tracker
 from worker.workshop import Workshop
 
-POLICIES = [{}, {"method": "subspace", "rank": 4, "selection": {"mode": "all"}}]
+AUTHORS = [policy_of(case, reference=True) for case in CASES]
+POLICIES = [
+    *AUTHORS,
+    Policy(),
+    Policy.model_validate({"method": "subspace", "rank": 4, "selection": {"mode": "all"}}),
+]
+AGAIN = len(POLICIES) - 1  # jobs after the first one
 
 
 @pytest.fixture(scope="module")
 def golden(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
     folder = tmp_path_factory.mktemp("golden") / "alignment"
-    return build(GOLDEN / "base", GOLDEN / "aligned", folder)
+    return build(GOLDEN / "base", GOLDEN / "aligned", folder, dtype="float32")
 
 
 @pytest.fixture
@@ -59,7 +67,7 @@ def outputs(workshop: Workshop, manifest: Manifest, adapter: Path, folder: Path)
             report = sanitize(
                 AdapterFiles(adapter),
                 alignment,
-                Policy.model_validate(policy),
+                policy,
                 output,
                 base_names=BaseNames(),
                 tracker=Tracker(),
@@ -74,22 +82,26 @@ def test_no_bit_depends_on_the_tier_that_served(
     valkey: ValkeyServer,
     tmp_path: Path,
 ) -> None:
-    """Golden adapter, every module: report and files from store, Redis, disk and RAM are equal."""
+    """Golden adapter, every module: report and files from store, Redis, disk and RAM are equal, and
+    those of reference runs are what the authors' code makes."""
     manifest, adapter = golden[1], GOLDEN / "adapter"
     url = valkey.url.removesuffix("/0") + "/2"
     with Redis.from_url(url) as client:
         client.flushdb()
     cold = workshop(store, tmp_path / "one", url)
     from_store = outputs(cold, manifest, adapter, tmp_path / "from-store")
-    assert cold.counts.modules == {"store": 77, "ram": 77}
+    assert cold.counts.modules == {"store": 77, "ram": AGAIN * 77}
+    for number, case in enumerate(CASES):
+        report = Report.model_validate_json(from_store[3 * number])
+        assert_equal_to_the_authors(report, tmp_path / "from-store" / str(number), case)
     beside = workshop(store, tmp_path / "two", url)
     assert outputs(beside, manifest, adapter, tmp_path / "from-redis") == from_store
-    assert beside.counts.modules == {"redis": 77, "ram": 77}
+    assert beside.counts.modules == {"redis": 77, "ram": AGAIN * 77}
     again = workshop(store, tmp_path / "two")
     assert outputs(again, manifest, adapter, tmp_path / "from-disk") == from_store
-    assert again.counts.modules == {"disk": 77, "ram": 77}
+    assert again.counts.modules == {"disk": 77, "ram": AGAIN * 77}
     assert outputs(again, manifest, adapter, tmp_path / "from-ram") == from_store
-    assert again.counts.modules == {"disk": 77, "ram": 3 * 77}
+    assert again.counts.modules == {"disk": 77, "ram": (2 * AGAIN + 1) * 77}
 
 
 def test_a_cold_worker_fetches_the_modules_of_the_adapter_only(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from core.alignments import Manifest, ModuleEntry
+from core.alignments import DtypeRule, Manifest, ModuleEntry
 from core.store import layout
 from core.store.base import ObjectStore
 from core.store.local import LocalStore
@@ -47,11 +47,13 @@ def build_small(folder: Path) -> tuple[Path, Manifest]:
     return build(save_checkpoint(folder / "b", base), save_checkpoint(folder / "a", aligned))
 
 
-def build(base: Path, aligned: Path, folder: Path | None = None) -> tuple[Path, Manifest]:
+def build(
+    base: Path, aligned: Path, folder: Path | None = None, *, dtype: DtypeRule = "auto"
+) -> tuple[Path, Manifest]:
     made = folder or base.parent / "alignment"
     made.mkdir()
     with Pair(base, aligned) as pair:
-        manifest = build_alignment(pair, made, dtype="auto", rank=4, step=lambda *_: None)
+        manifest = build_alignment(pair, made, dtype=dtype, rank=4, step=lambda *_: None)
     return made, manifest
 
 
