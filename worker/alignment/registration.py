@@ -51,7 +51,8 @@ def register(
         except AlignmentError:  # mended files give another key: nothing here would be used again
             clear(folder)
             raise
-        publish(folder, manifest, records.store)
+        total = len(manifest.modules)
+        publish(folder, manifest, records.store, before_each=lambda: step(total, total))
         ready = record.as_ready(manifest, now(), pair_warnings(pair, manifest))
         _keep(folder, manifest, cache / manifest.id)
         clear(folder)

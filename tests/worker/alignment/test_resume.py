@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from core.alignments import AlignmentRecord
+from core.alignments import MANIFEST_FILE, AlignmentRecord
 from core.errors import AlignmentError
 from tests.worker.alignment.building import MODULES, Site, wait_for, wait_until
 from worker.alignment import build
@@ -236,6 +236,27 @@ def test_a_build_delivered_twice_is_built_once(
     assert ended == [second]
     assert second.state == "ready"
     assert made == MODULES
+
+
+def test_a_build_stopped_while_it_is_stored_goes_on(
+    site: Site, record: AlignmentRecord, made: list[str]
+) -> None:
+    """No manifest lies in the store before all else does; no module is made again."""
+
+    def stored() -> list[str]:
+        return [k for k in site.records.store.list("alignments/") if k.endswith(".safetensors")]
+
+    def step(*_: int) -> None:
+        if stored():
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        site.build(record, step)
+    assert len(stored()) == 1
+    assert not [k for k in site.records.store.list("alignments/") if k.endswith(MANIFEST_FILE)]
+    made.clear()
+    assert site.build(record).id == undisturbed(site, record).id
+    assert made == MODULES  # the undisturbed build's
 
 
 def test_who_waited_for_a_cleared_folder_gets_one_of_its_own(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """An alignment's manifest as it is read, and the whole of it as it is published."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from core.alignments import MANIFEST_FILE, Manifest, alignment_id
@@ -23,13 +24,17 @@ def read_manifest(files: Files) -> Manifest:
     return manifest
 
 
-def publish(folder: Path, manifest: Manifest, store: ObjectStore) -> None:
-    """Copy a built alignment into the object store, its manifest last. Raises `StoreError`.
+def publish(
+    folder: Path, manifest: Manifest, store: ObjectStore, *, before_each: Callable[[], None]
+) -> None:
+    """Copy a built alignment into the object store, its manifest last. Raises `StoreError`, or what
+    `before_each` raises, which is called before each file.
 
     One that is there already is mended by this: shards are named by their digests, so a good one is
     written over a damaged one, and whoever reads by an older manifest finds what it names.
     """
     for filename in manifest.files:
+        before_each()
         store.put_file(layout.alignment(manifest.id, filename), folder / filename)
     store.put(layout.alignment(manifest.id, MANIFEST_FILE), manifest.as_bytes())
 

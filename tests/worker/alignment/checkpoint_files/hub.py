@@ -192,7 +192,7 @@ class _HubAnswer(_Answer):
             Location=f"{self.hub.cdn.url}/{repo}/{sha}/{name}?{SIGNATURE}",
             X_Repo_Commit=sha,
             X_Linked_Size=str(len(files[name])),
-            X_Linked_ETag=f'"{hashlib.sha256(files[name]).hexdigest()}"',
+            X_Linked_ETag=f'"{hashlib.sha256(f"{sha}{name}".encode()).hexdigest()}"',
         )
 
 

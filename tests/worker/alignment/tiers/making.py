@@ -82,7 +82,7 @@ class Machine:
 
 
 def published(built: tuple[Path, Manifest], store: ObjectStore) -> Manifest:
-    publish(*built, store)
+    publish(*built, store, before_each=lambda: None)
     return built[1]
 
 
