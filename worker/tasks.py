@@ -23,6 +23,7 @@ from worker.workshop import Workshop
 
 Task = Callable[..., None]
 TRANSIENT: Final = (StoreError, OSError)  # another attempt may find the store or disk well again
+SOURCE_UNAVAILABLE: Final = "source_unavailable"
 PROGRESS_EVERY = 0.25
 
 _log = logging.getLogger(__name__)
@@ -173,6 +174,11 @@ def _log_build(name: str, standing: AlignmentRecord | None) -> None:
 
 def _failure(error: Exception) -> JobFailure:
     """What the caller is told: our own errors' words; of anything else only that the log has it."""
+    if isinstance(error, StoreError) and error.code == SOURCE_UNAVAILABLE:
+        return JobFailure(
+            code=error.code,
+            message="what was to be read, in S3 or on a hub, could not be reached: retry later",
+        )
     if isinstance(error, StoreError):  # its message names keys, which are the operator's business
         return JobFailure(
             code=error.code, message="the object store failed the worker; retry the job later"

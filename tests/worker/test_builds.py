@@ -187,3 +187,18 @@ def test_an_identical_pair_is_refused_at_registration(service: Service) -> None:
     assert built.state == "failed"
     assert built.error is not None
     assert built.error.code == "pair_identical"
+
+
+def test_a_source_that_stays_away_is_not_taken_for_the_store(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is on call looks at the bucket or the hub, not at the gate's own store."""
+
+    def away(*_: object) -> None:
+        raise StoreError("s3://models/base/ could not be read", code="source_unavailable")
+
+    monkeypatch.setattr("worker.workshop.open_files", away)
+    built = service.register()
+    assert built.error is not None
+    assert (built.state, built.error.code) == ("failed", "source_unavailable")
+    assert "in S3 or on a hub" in built.error.message
