@@ -10,7 +10,7 @@ from core.errors import Unprocessable
 from core.model import Frozen
 from core.policy import Policy
 
-SCHEMA: Literal["safelora-gate/alignment/2"] = "safelora-gate/alignment/2"
+SCHEMA: Literal["safelora-gate/alignment/3"] = "safelora-gate/alignment/3"
 MANIFEST_FILE = "alignment.json"
 DEFAULT_RANK = 64
 ENERGY_ROUNDING = 1e-6  # what Σσ² of float32 singular values may fall short of ‖V‖_F²
@@ -66,7 +66,7 @@ class Manifest(Frozen):
     asked for; a tied lm_head as `lm_head.weight`, with what the embedding has.
     """
 
-    schema_: Annotated[Literal["safelora-gate/alignment/2"], Field(alias="schema")] = SCHEMA
+    schema_: Annotated[Literal["safelora-gate/alignment/3"], Field(alias="schema")] = SCHEMA
     id: str
     model_type: str
     rank: int

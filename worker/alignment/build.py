@@ -35,8 +35,9 @@ def build_alignment(
     """Write every module of `pair` into `folder`, then the manifest; calls `step(done, total)`.
 
     Works on several modules at once, and holds no more than these in memory, as they are stored.
-    Modules that an earlier run of this build finished in this folder are taken as they are. Raises
-    `AlignmentError` for an identical pair, and whatever `step` raises, once what is begun is done.
+    Modules that an earlier run of this build finished in this folder are taken as they are. `step`
+    is called every second, and what it raises is raised: the pair is closed then. Raises
+    `AlignmentError` for an identical pair.
     """
     finished = FinishedModules(folder)
     recipe = Recipe(dtype, rank)
@@ -56,7 +57,14 @@ def build_alignment(
 
     missing = [name for name in pair.shapes if name not in entries]
     rooms = [Room() for _ in range(workers or usual_workers())]
-    with closing(in_parallel(finish, missing, rooms)) as made:
+    made = in_parallel(
+        finish,
+        missing,
+        rooms,
+        waiting=lambda: step(len(entries), total),
+        abandon=pair.close,
+    )
+    with closing(made):
         for entry in made:
             entries[entry.name] = entry
             step(len(entries), total)

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -43,7 +42,8 @@ class WeightFacts:
 class Checkpoint:
     """config.json and safetensors weights, single or sharded, in a folder or wherever `files` lie.
 
-    Reads the files' headers only. Use as a context manager. Raises `AlignmentError` for what is
+    Reads the files' headers only. `digests` has every tensor; a tied head under the name that its
+    weight would have. Use as a context manager. Raises `AlignmentError` for what is
     missing, quantised, pickled or unreadable.
     """
 
@@ -53,18 +53,14 @@ class Checkpoint:
         self.model_type = str(self.config.get("model_type", ""))
         self.tensors = stored_tensors(self.files)
         self.weights, self.left_out = self._sorted()
+        names = {f"{module}.weight": facts.tensor.key for module, facts in self.weights.items()}
+        self.digests = WeightDigests(self.files, self.tensors, names)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.files.close()
-
-    @cached_property
-    def digests(self) -> WeightDigests:
-        """Of every tensor; a tied head's under the name that its weight would have."""
-        names = {f"{module}.weight": facts.tensor.key for module, facts in self.weights.items()}
-        return WeightDigests(self.files, self.tensors, names)
 
     def _sorted(self) -> tuple[dict[str, WeightFacts], dict[str, str]]:
         """Modules by name, and every other weight matrix or kernel with the reason it is none."""
@@ -127,10 +123,10 @@ def _read_config(files: CheckpointFiles) -> dict[str, Any]:
         raise AlignmentError(
             f"config.json of {files.place} is no JSON object", code="checkpoint_unreadable"
         )
-    if config.get("quantization_config"):
-        method = config["quantization_config"].get("quant_method", "unknown")
+    if quantised := config.get("quantization_config"):
+        method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
         raise AlignmentError(
-            f"{files.place} is quantised ({method}): register the checkpoint it was made from",
+            f"{files.place} is quantised ({method!s:.40}): register what it was made from",
             code="checkpoint_quantised",
         )
     return config

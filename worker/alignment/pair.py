@@ -44,6 +44,10 @@ class Pair:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files; who is reading them in another thread gets an error."""
         self._stack.close()
 
     @property

@@ -16,6 +16,10 @@ from worker.alignment.tiers import publish
 from worker.alignment.warnings import pair_warnings
 from worker.alignment.workplace import build_key, clear, workplace
 
+OF_THE_BYTES = ("checkpoint_", "pair_", "module_")
+"""Codes of checkpoints that are of no use: mended ones give another key, so that what was finished
+would lie there in vain. After any other error the same build goes on from it."""
+
 FilesAt = Callable[[str], CheckpointFiles]
 
 
@@ -48,8 +52,9 @@ def register(
             )
             base.check_unchanged()
             aligned.check_unchanged()
-        except AlignmentError:  # mended files give another key: nothing here would be used again
-            clear(folder)
+        except AlignmentError as error:
+            if error.code.startswith(OF_THE_BYTES):
+                clear(folder)
             raise
         total = len(manifest.modules)
         publish(folder, manifest, records.store, before_each=lambda: step(total, total))

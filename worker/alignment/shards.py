@@ -25,6 +25,9 @@ def write_shards(module: LoadedModule, folder: Path) -> ModuleEntry:
 
 def _save(tensors: Mapping[str, Tensor], path: Path) -> None:
     partial = path.with_name(f"{uuid4().hex}.part")  # modules that are equal share their names
-    with partial.open("wb") as file:
-        file.writelines(safetensors_parts(tensors, {}))
-    rename_synced(partial, path)
+    try:
+        with partial.open("wb") as file:
+            file.writelines(safetensors_parts(tensors, {}))
+        rename_synced(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,10 +1,10 @@
 """Which tensors a checkpoint's files hold and where their bytes lie, from the headers alone."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from core.canonical import parse_json_strictly
 from core.errors import AlignmentError
 from core.safetensors_header import (
     CHECKPOINT_DTYPES,
@@ -41,7 +41,8 @@ def stored_tensors(files: CheckpointFiles) -> dict[str, StoredTensor]:
         for tensor in _tensors(files, file):
             if tensor.key in found:
                 raise AlignmentError(
-                    f"{tensor.key} lies in two files of {files.place}", code="checkpoint_ambiguous"
+                    f"{tensor.key!r} lies in two files of {files.place}",
+                    code="checkpoint_ambiguous",
                 )
             found[tensor.key] = tensor
     return found
@@ -93,8 +94,9 @@ def _tensors(files: CheckpointFiles, file: str) -> list[StoredTensor]:
     size = files.sizes[file]
     try:
         with files.open(file, 0, LENGTH_BYTES) as stream:
-            prefix = stream.read(LENGTH_BYTES)
-        length = header_length(prefix)
+            prefix = bytearray(LENGTH_BYTES)
+            _fill(memoryview(prefix), stream, f"{file} of {files.place}")
+        length = header_length(bytes(prefix))
         body = LENGTH_BYTES + length
         header = bytearray(length)
         with files.open(file, LENGTH_BYTES, body) as stream:
@@ -103,7 +105,7 @@ def _tensors(files: CheckpointFiles, file: str) -> list[StoredTensor]:
     except HeaderError as error:
         raise AlignmentError(
             f"{file} of {files.place} cannot be read as safetensors:"
-            f" {f'{error.tensor}: ' if error.tensor else ''}{error}",
+            f" {f'{error.tensor!r:.100}: ' if error.tensor else ''}{error}",
             code="checkpoint_unreadable",
         ) from error
     return [
@@ -133,8 +135,8 @@ def _weight_files(files: CheckpointFiles) -> list[str]:
 
 def _indexed_files(files: CheckpointFiles) -> list[str]:
     try:
-        weight_map = json.loads(read_small(files, INDEX, MAX_INDEX_BYTES))["weight_map"]
-        names = sorted(set(weight_map.values()))
+        index = parse_json_strictly(read_small(files, INDEX, MAX_INDEX_BYTES))
+        names = sorted(set(index["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AlignmentError(
             f"{INDEX} of {files.place} has no readable weight_map", code="checkpoint_unreadable"
@@ -142,7 +144,8 @@ def _indexed_files(files: CheckpointFiles) -> list[str]:
     for name in names:
         if name not in files.sizes:
             raise AlignmentError(
-                f"{INDEX} names {name}, which is not in {files.place}: the download is incomplete",
+                f"{INDEX} names {name!r:.100}, which is not in {files.place}: the download is"
+                " incomplete",
                 code="checkpoint_missing",
             )
     return names

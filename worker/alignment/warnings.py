@@ -128,7 +128,9 @@ def _looks(base: CheckpointFiles, aligned: CheckpointFiles) -> _Looks:
 
 
 def _words(place: str) -> set[str]:
-    return set(re.split(r"[^a-z]+", place.lower()))
+    """Of the model's own name: the folders above it are named for teams and mounts."""
+    name = place.rstrip("/").rpartition("/")[2].partition("@")[0]
+    return set(re.split(r"[^a-z]+", name.lower()))
 
 
 def _has_chat_template(files: CheckpointFiles) -> bool | None:

@@ -40,6 +40,8 @@ def workplace(cache: Path, key: str, *, waiting: Callable[[], None]) -> Iterator
     descriptor = _locked(folder, waiting)
     try:
         _sweep(cache)
+        for partial in folder.glob("*.part"):  # what a killed process was writing
+            partial.unlink()
         yield folder
     finally:
         os.close(descriptor)

@@ -2,12 +2,31 @@
 
 import threading
 import time
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
+from typing import TypeVar
 
 import pytest
 import torch
 
-from worker.alignment.parallel import in_parallel
+from worker.alignment import parallel
+
+Desk = TypeVar("Desk")
+Made = TypeVar("Made")
+
+
+def nothing() -> None:
+    """Neither to do while waiting, nor to let go of."""
+
+
+def in_parallel(
+    make: Callable[[int, Desk], Made],
+    items: Iterable[int],
+    desks: Sequence[Desk],
+    waiting: Callable[[], None] = nothing,
+    abandon: Callable[[], None] = nothing,
+) -> Generator[Made]:
+    return parallel.in_parallel(make, items, desks, waiting=waiting, abandon=abandon)
 
 
 class Broken(Exception):
@@ -81,3 +100,31 @@ def test_an_error_ends_it(workers: int) -> None:
     with pytest.raises(Broken):
         list(in_parallel(make, range(50), range(workers)))
     assert len(begun) <= 3 + workers
+
+
+def test_who_waits_is_asked_every_second_and_may_stop_it() -> None:
+    """What hangs is abandoned before it is waited for: else nobody would ever stop it."""
+    let_go = threading.Event()
+
+    def hang(n: int, _: str) -> int:
+        assert let_go.wait(30)
+        return n
+
+    def stop() -> None:
+        raise Broken
+
+    with pytest.raises(Broken):
+        list(in_parallel(hang, range(5), ["a", "b"], waiting=stop, abandon=let_go.set))
+
+
+@pytest.mark.parametrize("taken", [1, 4])
+def test_what_is_all_made_is_not_abandoned(taken: int) -> None:
+    """And what is not, is."""
+    abandoned: list[bool] = []
+    made = in_parallel(lambda n, _: n, range(4), ["a"], abandon=lambda: abandoned.append(True))
+    with closing(made):
+        for _ in range(taken):
+            next(made)
+        if taken == 4:
+            assert next(made, None) is None
+    assert abandoned == ([] if taken == 4 else [True])

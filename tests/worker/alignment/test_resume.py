@@ -88,7 +88,7 @@ def test_a_killed_build_goes_on_where_it_was(
         process.kill()
     before = identities(folder)
     assert len(before) == 2 * KILLED_AFTER
-    (folder / "partial").write_bytes(b"half a shard")
+    (folder / "partial.part").write_bytes(b"half a shard")
     built = site.build(record)
     assert built.id is not None
     assert made == MODULES[KILLED_AFTER:]
@@ -257,6 +257,39 @@ def test_a_build_stopped_while_it_is_stored_goes_on(
     made.clear()
     assert site.build(record).id == undisturbed(site, record).id
     assert made == MODULES  # the undisturbed build's
+
+
+@pytest.mark.parametrize(
+    ("code", "kept"), [("source_unreadable", True), ("checkpoint_changed", False)]
+)
+def test_a_source_that_refuses_for_a_while_costs_nothing_finished(
+    site: Site, record: AlignmentRecord, code: str, kept: bool
+) -> None:
+    """A key that ran out leaves the bytes as they were; a checkpoint that changed does not."""
+
+    def step(done: int, total: int) -> None:
+        if total and done == KILLED_AFTER:
+            raise AlignmentError("refused", code=code)
+
+    with pytest.raises(AlignmentError, match="refused"):
+        site.build(record, step)
+    finished = [path for folder in site.half_built for path in folder.glob("*.json")]
+    assert len(finished) == (KILLED_AFTER if kept else 0)
+
+
+def test_a_full_disk_leaves_no_part_of_a_file(
+    site: Site, record: AlignmentRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attempt after attempt would fill it further."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("worker.alignment.shards.rename_synced", full)
+    with pytest.raises(OSError, match="No space"):
+        site.build(record)
+    [folder] = site.half_built
+    assert list(folder.iterdir()) == []
 
 
 def test_who_waited_for_a_cleared_folder_gets_one_of_its_own(tmp_path: Path) -> None:

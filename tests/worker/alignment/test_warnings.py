@@ -103,6 +103,19 @@ def test_names_the_wrong_way_round_are_said(
 
 
 @pytest.mark.parametrize(
+    ("base", "aligned"),
+    [
+        ("it/llama", "models/llama-tuned"),
+        ("chat-team/llama", "srv/llama"),
+        ("m/x", "base-m/x-safe"),
+    ],
+)
+def test_folders_above_the_model_say_nothing(tmp_path: Path, base: str, aligned: str) -> None:
+    """They are named for teams and mounts."""
+    assert swap_warnings(files(tmp_path / base, {}), files(tmp_path / aligned, {})) == []
+
+
+@pytest.mark.parametrize(
     "chat", [CHAT, {"chat_template.json": {}}, {**PLAIN, "chat_template.jinja": "x"}]
 )
 def test_a_chat_template_in_the_base_alone_is_said(tmp_path: Path, chat: dict[str, Any]) -> None:
