@@ -39,5 +39,5 @@ class Manifests:
         except ValidationError as error:
             raise RecordUnreadable(
                 f"{key} is no manifest of this version ({error.error_count()} problems):"
-                " delete the alignment's name and register the pair again"
+                " post the alignment's registration again, which builds it anew"
             ) from error

@@ -27,7 +27,7 @@ from core.alignments import (
     ModelName,
     PairWarning,
 )
-from core.errors import Conflict, NotFound, QueueError, Unprocessable
+from core.errors import Conflict, NotFound, QueueError, RecordUnreadable, Unprocessable
 from core.floor import below_floor
 from core.jobs import now
 from core.model import Frozen
@@ -201,10 +201,17 @@ def _asks_the_same(standing: AlignmentRecord, record: AlignmentRecord) -> bool:
 
 
 def _is_stored(services: Services, record: AlignmentRecord) -> bool:
-    """The manifest is the last file to be stored, so where it lies an alignment was whole."""
+    """The manifest is the last file to be stored, so where it lies an alignment was whole; one of
+    another version is of no use."""
     if record.id is None:
         return False
-    return services.store.info(layout.alignment(record.id, MANIFEST_FILE)) is not None
+    if services.store.info(layout.alignment(record.id, MANIFEST_FILE)) is None:
+        return False
+    try:
+        services.manifests.get(record.id)
+    except RecordUnreadable:
+        return False
+    return True
 
 
 def _bare(failure: BuildFailure) -> BuildFailure:

@@ -102,6 +102,15 @@ def test_ready_alignment_that_is_gone_is_built_again(gate: Gate, root: Path) -> 
     assert len(gate.queued()) == 1
 
 
+def test_alignment_of_another_version_is_built_again(gate: Gate, root: Path) -> None:
+    """After an upgrade the same registration is all it takes."""
+    finished(gate, root, state="ready", id="a" * 40)
+    key = layout.alignment("a" * 40, MANIFEST_FILE)
+    gate.services.store.put(key, b'{"schema": "safelora-gate/alignment/1"}')
+    response = gate.client.post("/v1/alignments", json=order(root))
+    assert (response.status_code, response.json()["state"]) == (202, "building")
+
+
 @pytest.mark.parametrize("state", ["building", "ready", "failed"])
 def test_removed_name_may_be_registered_again(gate: Gate, root: Path, state: str) -> None:
     """204, then 404 for everyone, then the name is free, for another pair too."""
@@ -273,7 +282,7 @@ def test_alignment_of_an_older_version_takes_no_job(
     response = gate.post(alignment="base")
     assert (response.status_code, code_of(response)) == (500, "record_unreadable")
     assert f"{key} is no manifest of this version" in caplog.text
-    assert "delete the alignment's name and register the pair again" in caplog.text
+    assert "post the alignment's registration again" in caplog.text
 
 
 def test_alignment_shows_none_of_its_manifest(gate: Gate) -> None:
