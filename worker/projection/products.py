@@ -1,7 +1,8 @@
 """Products of V with thin matrices, V taken as it is stored and read in blocks of rows.
 
-A rough product is for finding a range, a precise one for what is stored. No copy of all of V is
-made in any dtype: a block is converted where the CPU's cache still holds it.
+A rough product is for finding a range, a precise one for what is stored and for a range that a
+rough one cannot find. No copy of all of V is made in any dtype: a block is converted where the
+CPU's cache still holds it.
 """
 
 from collections.abc import Iterator
@@ -20,11 +21,12 @@ def rough_dtype(v: Tensor) -> torch.dtype:
 
 def rough_product(v: Tensor, s: Tensor) -> Tensor:
     """V·S (out, c) in the rough dtype."""
-    s = s.to(rough_dtype(v))
-    image = s.new_empty(v.shape[0], s.shape[1])
-    for rows, block in _row_blocks(v, s.dtype):
-        torch.mm(block, s, out=image[rows])
-    return image
+    return _product(v, s.to(rough_dtype(v)))
+
+
+def precise_product(v: Tensor, s: Tensor) -> Tensor:
+    """V·S (out, c) in float32."""
+    return _product(v, s)
 
 
 def rough_transposed_product(v: Tensor, s: Tensor) -> Tensor:
@@ -69,6 +71,14 @@ def column_residuals(v: Tensor, z: Tensor, expected: Tensor) -> Tensor:
         difference = torch.addmm(near, block, z, beta=-1).float()
         squares += (difference + (near.float() - expected[rows])).square().sum(dim=0)
     return squares.sqrt()
+
+
+def _product(v: Tensor, s: Tensor) -> Tensor:
+    """V·S (out, c) in the dtype of S."""
+    image = s.new_empty(v.shape[0], s.shape[1])
+    for rows, block in _row_blocks(v, s.dtype):
+        torch.mm(block, s, out=image[rows])
+    return image
 
 
 def _row_blocks(v: Tensor, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor]]:

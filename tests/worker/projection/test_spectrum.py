@@ -31,6 +31,10 @@ def slow(i: Tensor) -> Tensor:
     return i**-0.5
 
 
+def inverse(i: Tensor) -> Tensor:
+    return 1 / i
+
+
 def fast(i: Tensor) -> Tensor:
     return 0.9**i
 
@@ -41,6 +45,15 @@ def few_over_noise(i: Tensor) -> Tensor:
 
 def low_rank(i: Tensor) -> Tensor:
     return (i <= 10) / i
+
+
+def dominated(rest: float) -> Decay:
+    """One σ of 1, the others falling from `rest`."""
+
+    def one_over_the_rest(i: Tensor) -> Tensor:
+        return torch.where(i <= 1, 1.0, rest * 0.97**i)
+
+    return one_over_the_rest
 
 
 DECAYS: list[Decay] = [flat, slow, fast, few_over_noise, low_rank]
@@ -188,13 +201,50 @@ def test_v_with_few_rows_that_are_not_zero(rows: int, dtype: torch.dtype) -> Non
     assert baseline(v, found)[0] == pytest.approx(exact_baseline(v) if rows else 0.0, rel=1e-3)
 
 
-@pytest.mark.parametrize("scale", [1e-12, 1e12])
-def test_scale_of_v_changes_sigma_alone(scale: float) -> None:
-    """A V of tiny or huge entries is as well found as any."""
-    v = stored((400, 400), slow, torch.float32)
-    one, other = top_singular(v, 16), top_singular(v * scale, 16)
-    assert torch.allclose(other.sigma / scale, one.sigma, rtol=1e-3)
-    assert other.error == pytest.approx(one.error, rel=0.1)
+@pytest.mark.parametrize("exponent", [-80, -21, -20, 3, 20, 21, 60])
+@pytest.mark.parametrize("decay", [flat, slow, dominated(1e-4)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_v_times_a_power_of_two_changes_sigma_alone(
+    dtype: torch.dtype, decay: Decay, exponent: int
+) -> None:
+    """U, Z, error and baseline are the same bits however tiny or huge V is, σ is so many times."""
+    v = stored((300, 350), decay, dtype)
+    one, other = top_singular(v, 16), top_singular(v * 2.0**exponent, 16)
+    assert torch.equal(other.sigma, one.sigma * 2.0**exponent)
+    for ours, theirs in ((one.u, other.u), (one.z, other.z)):
+        assert torch.equal(ours, theirs)
+    assert other.error == one.error
+    assert baseline(v * 2.0**exponent, other) == baseline(v, one)
+
+
+def test_the_tiniest_v_there_is_has_a_spectrum() -> None:
+    """Entries that float32 holds one bit of are not taken for nothing."""
+    v = torch.full((300, 350), 2.0**-149)
+    found = top_singular(v, 16)
+    norm = frobenius(v)
+    assert float(found.sigma[0]) == pytest.approx(norm, rel=1e-3)
+    assert baseline(v, found)[0] == pytest.approx(1 / math.sqrt(300), rel=1e-3)
+
+
+@pytest.mark.parametrize("rest", [1e-1, 1e-2, 3e-3, 1e-3, 1e-4])
+def test_one_large_sigma_hides_no_other(rest: float, dtype: torch.dtype) -> None:
+    """Below a σ_1 of up to 10⁵ times σ_k, σ_k is within 5 % and the upper u_i are held whole."""
+    v = stored((700, 600), dominated(rest), dtype)
+    found = top_singular(v, K)
+    u, sigma, _ = torch.linalg.svd(v.double(), full_matrices=False)
+    assert float(found.sigma[-1]) == pytest.approx(float(sigma[K - 1]), rel=0.05)
+    held = (found.u.double().T @ u[:, :40]).square().sum(dim=0)
+    assert float(held.min()) >= 0.99
+    assert found.careful or rest >= 3e-3
+
+
+def test_ordinary_spectra_are_found_the_quick_way(dtype: torch.dtype) -> None:
+    """Neither the residuals that a flat V always has nor a moderate decay cost the slow way."""
+    for shape in SHAPES[:3]:
+        gaussian = torch.randn(*shape, generator=torch.Generator().manual_seed(2)).to(dtype)
+        assert not top_singular(gaussian, K).careful
+        for decay in (slow, inverse, dominated(1e-1)):
+            assert not top_singular(stored(shape, decay, dtype), K).careful, decay.__name__
 
 
 def test_rank_for_energy_holds_the_share() -> None:
