@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DATA ?= var/demo
 
-.PHONY: help demo up test lint format docs fuzz real bench-align clean
+.PHONY: help demo up test lint format docs fuzz real bench-align efficacy clean
 .DEFAULT_GOAL := help
 
 help:
@@ -41,6 +41,9 @@ real: .venv/ready-real ## the tests on real weights (SmolLM2-135M, a LoRA of T5)
 
 bench-align: .venv/ready-dev ## building an alignment of 2 × 4.5 GB next to reading, hashing, writing
 	$(BIN)/python -m benchmarks.align $(ARGS)
+
+efficacy: .venv/ready-real ## the efficacy study: minutes with ARGS=--quick, else hours; goes on where it was
+	$(BIN)/python -m benchmarks.efficacy $(ARGS)
 
 clean: ## remove the environment, caches and the demo; what `up` keeps under var stays
 	rm -rf .venv .cache var/demo build *.egg-info

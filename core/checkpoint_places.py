@@ -35,7 +35,8 @@ def allowed_place(
         return hub
     raise Unprocessable(
         f"{field} is neither an absolute path on the gate's machine, nor of the form"
-        " s3://bucket/prefix/ or hf://org/name@revision",
+        " s3://bucket/prefix/ or hf://org/name@revision, the revision a branch, a tag or a commit"
+        " (nothing under refs/)",
         code="source_invalid",
         field=field,
     )

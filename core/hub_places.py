@@ -8,6 +8,7 @@ _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?"
 _URI = re.compile(rf"hf://({_NAME}/{_NAME})(?:@(.*))?")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+/-]{0,199}")
 _NO_REVISION = re.compile(r"\.\.|//|/\.|[./]$|\.lock(/|$)")  # as git forbids them
+_REFS = "refs/"  # where what anyone proposes lies, too (refs/pr/1)
 _NO_REPO = re.compile(r"--|\.\.|\.git$|\.ipynb$")  # as the hub forbids them
 _MAX_REPO = 96
 
@@ -28,7 +29,10 @@ class HubUri:
 
 
 def parse_hub(text: str) -> HubUri | None:
-    """`hf://org/name@revision`, or without revision for `main`; None for anything else."""
+    """`hf://org/name@revision`, or without revision for `main`; None for anything else.
+
+    A revision is a branch, a tag or a commit: none begins with `refs/`.
+    """
     match = _URI.fullmatch(text)
     if match is None:
         return None
@@ -36,6 +40,8 @@ def parse_hub(text: str) -> HubUri | None:
     if len(repo) > _MAX_REPO or _NO_REPO.search(repo):
         return None
     if not _REVISION.fullmatch(revision) or _NO_REVISION.search(revision):
+        return None
+    if revision.startswith(_REFS):
         return None
     return HubUri(repo, revision)
 

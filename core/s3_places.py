@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from core.store.s3 import S3Store
 
 _URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)")
+_SETTING = re.compile(r"store\.s3(?:\.(\w+))?")
+_CODE = re.compile(r"[A-Za-z0-9.]{1,64}")
+_MAY_PASS_STATUS = frozenset({408, 429})
+_MAY_PASS_CODE = frozenset({"ExpiredToken", "RequestTimeTooSkewed"})
 
 
 @dataclass(frozen=True)
@@ -84,28 +88,33 @@ class Refusal(Protocol):
 
 
 @contextmanager
-def said_of_source(uri: S3Uri, refusal: Refusal) -> Iterator[None]:
+def said_of_source(
+    uri: S3Uri, refusal: Refusal, *, section: str = "SAFELORA_SOURCES__S3"
+) -> Iterator[None]:
     """The store's errors speak of the gate's own store: say them of the source instead.
 
     What the source refuses becomes a `refusal` (`source_not_found`, `source_unreadable`), other
-    failures a `StoreError` (`source_unavailable`). `ObjectMissing` and `ObjectChanged` pass.
+    failures a `StoreError` (`source_unavailable`), which names the settings of `section`. A key
+    that expired and a clock that is off are mended without the source's owner: failures, too.
+    `ObjectMissing` and `ObjectChanged` pass.
     """
     try:
         yield
     except (ObjectMissing, ObjectChanged):
         raise
     except StoreError as error:
-        status = _answer(error)
+        status, code = _answer(error)
         if status == 404:
             raise not_found(uri, refusal) from error
-        if 400 <= status < 500:
+        passes = status in _MAY_PASS_STATUS or code in _MAY_PASS_CODE
+        if 400 <= status < 500 and not passes:
             raise refusal(
-                f"the gate may not read {uri} (the source answered {status}): ask its owner to"
-                " grant that",
+                f"the gate may not read {uri} (the source answered {f'{status} {code}'.rstrip()}):"
+                " ask its owner to grant that",
                 code="source_unreadable",
             ) from error
         raise StoreError(
-            f"{uri} could not be read: {error.message}", code="source_unavailable"
+            f"{uri} could not be read: {_advice(error, section)}", code="source_unavailable"
         ) from error
 
 
@@ -116,10 +125,24 @@ def not_found(uri: S3Uri, refusal: Refusal) -> GateError:
     )
 
 
-def _answer(error: StoreError) -> int:
-    """The HTTP status that S3 answered with, 0 if it did not."""
+def _advice(error: StoreError, section: str) -> str:
+    """What the error says after the key it names, of the settings of `section`."""
+
+    def setting(found: re.Match[str]) -> str:
+        return f"{section}__{found[1].upper()}" if found[1] else section
+
+    return _SETTING.sub(setting, error.message.rpartition("': ")[2])
+
+
+def _answer(error: StoreError) -> tuple[int, str]:
+    """The HTTP status that S3 answered with, 0 if it did not, and its code for it, if any."""
     from botocore.exceptions import ClientError
 
     from core.store.s3_errors import status_of
 
-    return status_of(error.__cause__) if isinstance(error.__cause__, ClientError) else 0
+    if not isinstance(error.__cause__, ClientError):
+        return 0, ""
+    status = status_of(error.__cause__)
+    code = str(error.__cause__.response.get("Error", {}).get("Code", ""))
+    # An answer without a body has its status for a code.
+    return status, code if _CODE.fullmatch(code) and code != str(status) else ""

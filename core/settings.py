@@ -4,6 +4,7 @@ Every field can be set as an environment variable: SAFELORA_STORE__PATH, SAFELOR
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -51,12 +52,20 @@ def _plain_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _bearer(token: SecretStr) -> SecretStr:
+    plain = token.get_secret_value().strip()
+    if not re.fullmatch(r"[!-~]*", plain):
+        raise ValueError("no token: it holds a space, or what is not ASCII. Copy it again")
+    return SecretStr(plain)
+
+
+BearerToken = Annotated[SecretStr, AfterValidator(_bearer)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 PlainUrl = Annotated[str, AfterValidator(_plain_url)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class RedisSettings(Section):
@@ -101,10 +110,11 @@ class AlignmentSettings(Section):
 
     `s3_allow`: `s3://bucket/prefix/` entries they may be read from, reached as `s3` says; without
     it as the gate's own store is, or as on AWS where that is local. `hub_allow`: models of a hub
-    they may be read from, `org/name`, or `org/` for all of an organisation. Any of the three lists
-    empty means off. `hub_token` is sent to the hub, and to no host that it sends us on to; without
-    it huggingface_hub looks where it always does (HF_TOKEN, its own folder). `hub_endpoint`: the
-    hub; None is huggingface_hub's own default.
+    they may be read from, `org/name`, or `org/` for all of an organisation; a bare commit may also
+    be one of a pull request, which only the scope of the operator's keys guards. Any of the three
+    lists empty means off. `hub_token` is sent to the hub, and to no host that it sends us on to;
+    without it huggingface_hub looks where it always does (HF_TOKEN, its own folder).
+    `hub_endpoint`: the hub; None is huggingface_hub's own default.
 
     The tiers: `ram_bytes` of loaded modules a process, `disk_bytes` of files in the folder `cache`,
     and a Redis at `redis_url`, off unless it is set. That one is a cache and forgets as it likes
@@ -115,7 +125,7 @@ class AlignmentSettings(Section):
     s3_allow: list[str] = []
     s3: S3Access | None = None
     hub_allow: list[Annotated[str, Field(pattern=HUB_ALLOWED)]] = []
-    hub_token: SecretStr | None = None
+    hub_token: BearerToken | None = None
     hub_endpoint: PlainUrl | None = None
     cache: Path = Path("var/alignments")
     ram_bytes: int = 8 * 2**30

@@ -6,11 +6,14 @@ import re
 import time
 from base64 import b64encode
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from threading import Event, Lock
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote
 from uuid import uuid4
+from weakref import WeakSet
 
 from boto3.s3.transfer import TransferConfig
 from boto3.session import Session
@@ -28,7 +31,7 @@ from core.store.s3_errors import (
     status_of,
     store_errors,
 )
-from core.store.s3_stream import ObjectStream, bare_etag
+from core.store.s3_stream import ObjectStream, bare_etag, check_answer
 from core.store.settings import S3Settings
 
 if TYPE_CHECKING:
@@ -43,7 +46,6 @@ _PART = 16 << 20
 _PART_THREADS = 4  # with _PART, the memory one upload takes
 _CONNECTIONS = 64  # the API's thread pool holds 40 threads, uploads some more
 _PAGE = 1000
-_PARTIAL = 206
 _CONFLICT_PAUSES = (0.1, 0.2, 0.4, 0.8)  # seconds before the next try
 _WRITER = "safelora-writer"
 
@@ -64,6 +66,22 @@ class S3Store:
         self._client = _client(session, settings, settings.endpoint_url)
         public = settings.public_endpoint_url
         self._public_client = _client(session, settings, public) if public else self._client
+        self._open: WeakSet[ObjectStream] = WeakSet()
+        self._lock = Lock()
+        self._given_up = Event()
+        self._client.meta.events.register("before-send.s3", partial(_refuse, self._given_up))
+
+    def cut(self) -> None:
+        """From any thread: what reads from the store, or asks it, ends with a `StoreError`.
+
+        Reading ends at once, a question that waits for its answer when the answer has come or
+        `read_timeout` is over: it is not asked again.
+        """
+        self._given_up.set()
+        with self._lock:
+            streams = list(self._open)
+        for stream in streams:
+            stream.cut()
 
     def close(self) -> None:
         """Close the connections that are kept open between requests."""
@@ -155,6 +173,11 @@ class S3Store:
                 for entry in page.get("Contents", ()):
                     if not entry["Key"].endswith("/"):  # a folder made in a web console
                         key = entry["Key"].removeprefix(self._prefix)
+                        if "ETag" not in entry:
+                            raise StoreError(
+                                f"Could not list {prefix!r}: the store names no ETags, by which"
+                                " versions are told apart. Read from another."
+                            )
                         yield ObjectInfo(key, entry["Size"], bare_etag(entry["ETag"]))
 
     def folders(self, prefix: str) -> Iterator[str]:
@@ -245,18 +268,21 @@ class S3Store:
                 request["IfMatch"] = f'"{etag}"'
             with store_errors("read", key):
                 answer = self._client.get_object(**request)
-            if byte_range is not None and answer["ResponseMetadata"]["HTTPStatusCode"] != _PARTIAL:
+            try:
+                check_answer(key, answer, byte_range, etag)
+            except StoreError:
                 answer["Body"].close()
-                raise StoreError(
-                    f"Could not read {key!r} in part: the store, or a proxy before it, sends the"
-                    " whole. Check store.s3.endpoint_url."
-                )
+                raise
             return answer
 
         last = "" if length is None else start + length - 1
         byte_range = None if start == 0 and length is None else f"bytes={start}-{last}"
         first = fetch(byte_range, etag)
         stream = ObjectStream(key, first, start, fetch, self._patience)
+        with self._lock:
+            self._open.add(stream)
+        if self._given_up.is_set():
+            stream.cut()
         return io.BufferedReader(stream, CHUNK)
 
     def _keys(self, prefix: str, after: str, page_size: int) -> Iterator[str]:
@@ -295,6 +321,11 @@ def _client(session: Session, settings: S3Settings, endpoint_url: str | None) ->
             aws_secret_access_key=secret.get_secret_value() if secret else None,
             config=config,
         )
+
+
+def _refuse(given_up: Event, **_event: object) -> None:
+    if given_up.is_set():
+        raise StoreError("The store was asked, though nobody waits for it any more.")
 
 
 def _md5(data: bytes) -> str:

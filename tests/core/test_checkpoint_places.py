@@ -43,7 +43,6 @@ def code_of(text: str, settings: AlignmentSettings = SETTINGS, store: StoreSetti
         ("hf://acme/base", "hf://acme/base@main"),
         ("hf://acme/base@main", "hf://acme/base@main"),
         ("hf://acme/Base-1.5_b@v1.0", "hf://acme/Base-1.5_b@v1.0"),
-        ("hf://other/base@refs/pr/1", "hf://other/base@refs/pr/1"),
         (f"hf://other/base@{COMMIT}", f"hf://other/base@{COMMIT}"),
     ],
 )
@@ -142,6 +141,8 @@ def test_what_is_beside_an_entry_is_not_allowed(text: str) -> None:
         "hf://acme/base@main@other",
         "hf://acme/base@main\n",
         "hf://acme/base@-x",
+        "hf://acme/base@refs/pr/1",
+        "hf://acme/base@refs/heads/main",
         "hf://acme/base@" + "a" * 201,
     ],
 )

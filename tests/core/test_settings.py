@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from core.settings import Settings, SettingsInvalid, load_settings
+from core.settings import AlignmentSettings, Settings, SettingsInvalid, load_settings
 
 
 def test_a_mistyped_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,3 +45,21 @@ def test_a_redis_url_that_is_none_is_named_in_one_line(
     with pytest.raises(SettingsInvalid, match=f"^{name}: no URL of a Redis[^\n]*$") as caught:
         load_settings()
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["hf_hush hush", "hf_hush\u00e9", "hf_hush\x7f", "hf_hush\nX: y"])
+def test_a_token_that_is_none_is_named_and_not_shown(
+    token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No header could hold it; what a file has around one is only space."""
+    monkeypatch.setenv("SAFELORA_ALIGNMENTS__HUB_TOKEN", f" hf_token{chr(10)}")
+    found = load_settings().alignments.hub_token
+    assert found is not None
+    assert found.get_secret_value() == "hf_token"
+    monkeypatch.setenv("SAFELORA_ALIGNMENTS__HUB_TOKEN", token)
+    with pytest.raises(SettingsInvalid, match=r"^SAFELORA_ALIGNMENTS__HUB_TOKEN: ") as caught:
+        load_settings()
+    assert "hush" not in str(caught.value)
+    with pytest.raises(ValidationError) as wrong:
+        AlignmentSettings.model_validate({"hub_token": token})
+    assert "hush" not in str(wrong.value)

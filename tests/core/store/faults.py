@@ -1,11 +1,12 @@
 """What a real store does too seldom to wait for: broken connections, conflicts, refusals."""
 
 import contextlib
+import re
 import socket
 import socketserver
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import TypeVar
 
 _PIECE = 1 << 16
@@ -89,6 +90,82 @@ class _Answer(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Tests say what they have to say themselves."""
+
+
+class OddStore(ThreadingHTTPServer):
+    """Has `data` at every key, and sends it as it should until its fields say otherwise.
+
+    `refusal`: (HTTP status, S3 error code) of every answer. `drips`: so many answers come a byte at
+    a time; all do not come at all where it is `silent`.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), _OddAnswer)
+        self.data = data
+        self.etag: str | None = "asked"
+        self.shift = 0
+        self.content_range: str | None = None
+        self.refusal: tuple[int, str] | None = None
+        self.drips = 0
+        self.silent = False
+        self.asked = 0
+        self.over = threading.Event()
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+    def server_close(self) -> None:
+        self.over.set()
+        super().server_close()
+
+
+class _OddAnswer(BaseHTTPRequestHandler):
+    server: OddStore
+
+    def do_GET(self) -> None:
+        store = self.server
+        store.asked += 1
+        if store.silent:
+            store.over.wait()
+        if store.refusal is not None:
+            status, code = store.refusal
+            self._send(status, f"<Error><Code>{code}</Code></Error>".encode())
+        elif "list-type=2" in self.path:
+            etag = f"<ETag>{store.etag}</ETag>" if store.etag else ""
+            entry = f"<Key>a/x.json</Key><Size>{len(store.data)}</Size>{etag}"
+            told = f"<ListBucketResult><Contents>{entry}</Contents></ListBucketResult>"
+            self._send(200, told.encode())
+        else:
+            self._send_part()
+
+    def _send_part(self) -> None:
+        store = self.server
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"] or "")
+        start, last = (int(asked[1]), int(asked[2])) if asked else (0, len(store.data) - 1)
+        start, last = start + store.shift, last + store.shift
+        shown = store.content_range or f"bytes {start}-{last}/{len(store.data)}"
+        headers = {"Content-Range": shown, **({"ETag": store.etag} if store.etag else {})}
+        self._send(206 if asked else 200, store.data[start : last + 1], **headers)
+
+    def _send(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        drips, self.server.drips = self.server.drips, max(0, self.server.drips - 1)
+        with contextlib.suppress(OSError):  # who asked has gone
+            drip(self, body, self.server.over) if drips else self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Tests say what they have to say themselves."""
+
+
+def drip(answer: BaseHTTPRequestHandler, body: bytes, over: threading.Event) -> None:
+    """A byte at a time, until it is `over`."""
+    for byte in body:
+        answer.wfile.write(bytes([byte]))
+        answer.wfile.flush()
+        if over.wait(0.05):
+            return
 
 
 @contextlib.contextmanager

@@ -15,11 +15,12 @@ import pytest
 from boto3.session import Session
 from pydantic import SecretStr
 
+from core import pace
 from core.errors import StoreError
 from core.store.base import ObjectChanged, ObjectExists
 from core.store.s3 import S3Store
 from core.store.settings import S3Settings
-from tests.core.store.faults import CuttingProxy, ScriptedStore, running
+from tests.core.store.faults import CuttingProxy, OddStore, ScriptedStore, running
 from tests.servers import SeaweedServer, free_ports
 
 MEGABYTE = 2**20
@@ -47,7 +48,7 @@ def open_s3(boto3_session: Session) -> Iterator[OpenStore]:
         store.close()
 
 
-def through(proxy: CuttingProxy | ScriptedStore, settings: S3Settings) -> S3Settings:
+def through(proxy: CuttingProxy | OddStore | ScriptedStore, settings: S3Settings) -> S3Settings:
     return settings.model_copy(update={"endpoint_url": proxy.url})
 
 
@@ -233,6 +234,65 @@ def test_reading_gives_up_in_the_end(
             store.get_file("a", tmp_path / "copy")
         assert len(proxy.keep) == 100 - settings.max_attempts
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "bytes 9-18/100",
+        "bytes 10-18/100",
+        "bytes 10-20/100",
+        "bytes 10-19/9",
+        f"bytes 10-19/{'9' * 5_000}",
+        "10-19",
+        "",
+    ],
+    ids=["before", "too short", "too long", "past the end", "of no number", "no unit", "none"],
+)
+def test_another_range_is_not_taken_for_the_one_asked_for(
+    settings: S3Settings, open_s3: OpenStore, shown: str
+) -> None:
+    """Whatever a store does with a range that it does not like, its bytes are not believed."""
+    with running(OddStore(bytes(100))) as odd:
+        store = open_s3(through(odd, settings))
+        assert store.get("a", start=10, length=10) == bytes(10)
+        assert store.get("a", start=0, length=100) == bytes(100)
+        odd.content_range = shown or " "
+        with pytest.raises(StoreError, match="another part"):
+            store.get("a", start=10, length=10)
+
+
+@pytest.mark.parametrize("etag", ["another", None])
+def test_another_version_is_not_taken_for_the_one_asked_for(
+    settings: S3Settings, open_s3: OpenStore, etag: str | None, tmp_path: Path
+) -> None:
+    """Some stores do not know If-Match, and send what they have."""
+    with running(OddStore(bytes(100))) as odd:
+        store = open_s3(through(odd, settings))
+        odd.etag = etag
+        with pytest.raises(ObjectChanged):
+            store.open_range("a", start=10, length=10, etag="asked")
+        with pytest.raises(ObjectChanged):
+            store.get_file("a", tmp_path / "copy", etag="asked")
+
+
+def test_a_connection_that_only_drips_counts_as_dropped(
+    settings: S3Settings, open_s3: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one may be better; when none is, that is an error in the end."""
+    monkeypatch.setattr(pace, "WINDOW", 0.3)
+    data = bytes(range(256))
+    with running(OddStore(data)) as odd:
+        store = open_s3(through(odd, settings))
+        odd.drips = 2
+        with store.open_range("a", start=0, length=256, etag="asked") as stream:
+            assert stream.read() == data
+        assert odd.asked == 3
+        odd.drips = 100
+        stream = store.open_range("a", start=0, length=256, etag="asked")
+        with stream, pytest.raises(StoreError, match="does not answer"):
+            stream.read()
+        assert odd.asked == 3 + settings.max_attempts
 
 
 @pytest.mark.parametrize("cut", CUTS_IN_A_PUT.values(), ids=CUTS_IN_A_PUT.keys())

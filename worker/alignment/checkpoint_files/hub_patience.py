@@ -1,6 +1,7 @@
 """Asking a hub again: after a pause, and not for ever."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Event
 from typing import TypeVar
 
@@ -55,8 +56,9 @@ def _asked_for(error: HTTPError) -> float:
     if not isinstance(error, HfHubHTTPError):
         return 0.0
     headers = error.response.headers
-    limit = parse_ratelimit_headers(headers)
-    if error.response.status_code == _TOO_MANY and limit is not None and limit.remaining == 0:
-        return float(limit.reset_in_seconds)
+    with suppress(ValueError):  # a number of thousands of digits
+        limit = parse_ratelimit_headers(headers)
+        if error.response.status_code == _TOO_MANY and limit is not None and limit.remaining == 0:
+            return float(min(limit.reset_in_seconds, _LONGEST))
     text = headers.get("Retry-After", "")
     return float(text) if text.isascii() and text.isdigit() else 0.0

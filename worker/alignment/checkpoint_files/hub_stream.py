@@ -3,15 +3,13 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from threading import Event
 from typing import TYPE_CHECKING
 
 from httpx2 import HTTPError, RemoteProtocolError, Response
-from huggingface_hub import HfApi, constants, get_session, hf_raise_for_status
-from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from core.hub_places import HubUri
 from worker.alignment.checkpoint_files.ahead import RemoteStream
+from worker.alignment.checkpoint_files.hub_client import HubClient, paced
 from worker.alignment.checkpoint_files.hub_errors import other_range, said_of_model
 from worker.alignment.checkpoint_files.hub_patience import Patience
 
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _WHOLE, _PARTIAL = 200, 206
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 
 
 @dataclass(frozen=True)
@@ -33,14 +31,14 @@ class HubFile:
 
 class HubRange(RemoteStream):
     """The bytes of `file` from `start` up to `end`; where the connection drops, it asks for the
-    rest, until `given_up` is set. A commit never changes: the rest is of the same version."""
+    rest, until `client` is cut. A commit never changes: the rest is of the same version."""
 
-    def __init__(self, api: HfApi, file: HubFile, given_up: Event, start: int, end: int) -> None:
-        self._api = api
+    def __init__(self, client: HubClient, file: HubFile, start: int, end: int) -> None:
+        self._client = client
         self._file = file
         self._position = start
         self._end = end
-        self._patience = Patience(given_up)
+        self._patience = Patience(client.given_up)
         self._response: Response | None = None
         self._chunks: Iterator[bytes] = iter(())
         self._left = memoryview(b"")
@@ -78,20 +76,14 @@ class HubRange(RemoteStream):
 
     def _ask(self) -> None:
         headers = {
-            **build_hf_headers(token=self._api.token, library_name=self._api.library_name),
             "Range": f"bytes={self._position}-{self._end - 1}",
             "Accept-Encoding": "identity",
         }
-        session = get_session()
-        request = session.build_request(
-            "GET", self._file.url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT
-        )
-        self._response = session.send(request, stream=True, follow_redirects=True)
-        hf_raise_for_status(self._response)
+        self._response = self._client.get(self._file.url, **headers)
         if not self._is_asked_for(self._response):
             self._hang_up()
             raise other_range(self._file.uri)
-        self._chunks = self._response.iter_raw()
+        self._chunks = paced(self._response.iter_raw())
 
     def _is_asked_for(self, response: Response) -> bool:
         """A server that ignores Range sends the whole file, which may be just what is asked for."""

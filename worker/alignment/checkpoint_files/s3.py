@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_OBJECTS = 5_000
 
+_SECTION = "SAFELORA_ALIGNMENTS__S3"
+
 
 class S3Files:
     """The objects right under the prefix as they were listed when this was made, by ETag."""
@@ -57,6 +59,8 @@ class S3Files:
             raise _changed(self._uri)
 
     def close(self) -> None:
+        """From any thread: what still reads ends with an error, and is not waited for long."""
+        self._store.cut()
         self._ahead.close()
         self._store.close()
 
@@ -101,7 +105,7 @@ class _ObjectRange(RemoteStream):
 @contextmanager
 def _errors(uri: S3Uri) -> Iterator[None]:
     try:
-        with said_of_source(uri, AlignmentError):
+        with said_of_source(uri, AlignmentError, section=_SECTION):
             yield
     except (ObjectMissing, ObjectChanged) as error:
         raise _changed(uri) from error

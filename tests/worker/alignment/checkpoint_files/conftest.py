@@ -28,7 +28,6 @@ def direct(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def hub() -> Iterator[Hub]:
     with running_hub() as running:
         yield running
-        close_session()  # the hub waits for connections that are kept open
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
-from tests.core.store.faults import running
+from tests.core.store.faults import drip, running
 
 TOKEN = "hf_the-token-of-the-test"
 SIGNATURE = "Signature=of-a-short-lived-url"
@@ -53,7 +53,9 @@ class Hub:
     """The hub and its CDN, each on a port of its own. Fields say how they misbehave.
 
     `cuts`: so many answers of the CDN break off after `keep` bytes; `refusals`: so many are a
-    `refusal`, which asks for a `pause` of seconds.
+    `refusal`, which asks for a `pause` of seconds; `drips`: so many come a byte at a time; none
+    comes where it is `silent`. `endless`: the answers (`description`, `redirect`, `refusal`) whose
+    bodies never end.
     """
 
     def __init__(self) -> None:
@@ -71,6 +73,11 @@ class Hub:
         self.refusals = 0
         self.refusal = 503
         self.pause = 0
+        self.drips = 0
+        self.silent = False
+        self.endless = ""
+        self.told: dict[str, object] = {}
+        self.over = threading.Event()
         self.lock = threading.Lock()
         self.hub = _Server(self, _HubAnswer)
         self.cdn = _Server(self, _CdnAnswer)
@@ -94,7 +101,10 @@ class Hub:
 def running_hub() -> Iterator[Hub]:
     hub = Hub()
     with running(hub.hub), running(hub.cdn):
-        yield hub
+        try:
+            yield hub
+        finally:
+            hub.over.set()
 
 
 class _Server(ThreadingHTTPServer):
@@ -131,6 +141,15 @@ class _Answer(BaseHTTPRequestHandler):
 
     def answer(self, path: str) -> None:
         raise NotImplementedError
+
+    def flood(self, status: int, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.close_connection = True
+        while not self.hub.over.is_set():
+            self.wfile.write(bytes(1 << 20))
 
     def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.send_response(status)
@@ -174,8 +193,11 @@ class _HubAnswer(_Answer):
         if sha not in model.commits:
             self.refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
             return
+        if self.hub.endless == "description":
+            self.flood(200, Content_Type="application/json")
+            return
         siblings = [self._sibling(name, data) for name, data in model.commits[sha].items()]
-        told = {"id": self.hub.renamed or repo, "sha": sha, "siblings": siblings, "tags": []}
+        told = {"id": self.hub.renamed or repo, "sha": sha, "siblings": siblings, **self.hub.told}
         self.reply(200, json.dumps(told).encode(), Content_Type="application/json")
 
     def _sibling(self, name: str, data: bytes) -> dict[str, object]:
@@ -187,7 +209,8 @@ class _HubAnswer(_Answer):
         if name not in files:
             self.refuse(404, "EntryNotFound", "Entry not found")
             return
-        self.reply(
+        send = self.flood if self.hub.endless == "redirect" else self.reply
+        send(
             302,
             Location=f"{self.hub.cdn.url}/{repo}/{sha}/{name}?{SIGNATURE}",
             X_Repo_Commit=sha,
@@ -201,7 +224,11 @@ class _CdnAnswer(_Answer):
         organisation, name, sha, file = path.removeprefix("/").split("/", 3)
         data = self.hub.models[f"{organisation}/{name}"].commits[sha][file]
         found = _RANGE.fullmatch(self.headers["Range"] or "")
-        if self.hub.takes("refusals"):
+        if self.hub.silent:
+            self.hub.over.wait()
+        if self.hub.endless == "refusal":
+            self.flood(403)
+        elif self.hub.takes("refusals"):
             self.reply(self.hub.refusal, RateLimit=f'"resolvers";r=0;t={self.hub.pause}')
         elif found is None or self.hub.ignores_range:
             self._send(200, data)
@@ -212,7 +239,8 @@ class _CdnAnswer(_Answer):
             self._send(206, data[start:end], Content_Range=shown)
 
     def _send(self, status: int, data: bytes, **headers: str) -> None:
-        if not self.hub.takes("cuts"):
+        drips = self.hub.takes("drips")
+        if not drips and not self.hub.takes("cuts"):
             self.reply(status, data, ETag='"x"', **headers)
             return
         self.send_response(status)
@@ -220,5 +248,8 @@ class _CdnAnswer(_Answer):
             self.send_header(name.replace("_", "-"), value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data[: self.hub.keep])
+        if drips:
+            drip(self, data, self.hub.over)
+        else:
+            self.wfile.write(data[: self.hub.keep])
         self.close_connection = True

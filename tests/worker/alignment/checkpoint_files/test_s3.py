@@ -1,6 +1,8 @@
 """A checkpoint in S3 is read as its folder would be, one version of it, and range by range."""
 
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -18,7 +20,7 @@ from core.s3_places import S3Places, S3Uri
 from core.store.s3 import S3Store
 from core.store.settings import S3Access, StoreSettings
 from tests.buckets import BUCKET, access, foreign_bucket
-from tests.core.store.faults import CuttingProxy, running
+from tests.core.store.faults import CuttingProxy, OddStore, running
 from tests.counting import CountingProxy
 from tests.servers import SeaweedServer
 from worker.alignment.checkpoint_files import FolderFiles, s3
@@ -180,6 +182,80 @@ def test_store_that_ignores_ranges_is_not_believed(seaweed: SeaweedServer) -> No
             store.open_range("a", start=10, length=5, etag="x")
 
 
+def of_odd(odd: OddStore, seaweed: SeaweedServer, **fields: object) -> S3Files:
+    changes = {"endpoint_url": odd.url, "max_attempts": 2, **fields}
+    places = S3Places([], access(seaweed).model_copy(update=changes), LOCAL)
+    return S3Files(S3Uri(BUCKET, "a/"), places)
+
+
+@pytest.mark.parametrize("fault", ["drips", "silent"])
+def test_closing_ends_every_read_within_a_second(fault: str, seaweed: SeaweedServer) -> None:
+    """Closing itself waits no longer, and closing again is nothing."""
+    errors: list[BaseException] = []
+    with running(OddStore(bytes(2 * PIECE))) as odd:
+        files = of_odd(odd, seaweed, read_timeout=10.0)
+
+        def reader() -> None:
+            with pytest.raises(StoreError) as caught, files.open("x.json") as stream:
+                stream.read()
+            errors.append(caught.value)
+
+        odd.drips = 1_000 if fault == "drips" else 0
+        odd.silent = fault == "silent"
+        readers = [threading.Thread(target=reader) for _ in range(3)]
+        for thread in readers:
+            thread.start()
+        while odd.asked < 4:
+            time.sleep(0.01)
+        closer = threading.Thread(target=files.close)
+        closer.start()
+        for thread in readers:
+            thread.join(1.0)
+        assert not any(thread.is_alive() for thread in readers)
+        closer.join(1.5)
+        assert not closer.is_alive()
+        left = [t for t in threading.enumerate() if t.name.startswith("read-ahead")]
+        assert fault == "silent" or not left
+        files.close()
+        asked = odd.asked
+    for thread in left:
+        thread.join()
+    assert len(errors) == len(readers)
+    assert odd.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "passes"),
+    [
+        (408, "RequestTimeout", True),
+        (429, "TooManyRequests", True),
+        (400, "ExpiredToken", True),
+        (403, "RequestTimeTooSkewed", True),
+        (503, "SlowDown", True),
+        (403, "AccessDenied", False),
+        (400, "InvalidRequest", False),
+    ],
+)
+def test_refusal_is_told_from_what_may_pass(
+    status: int, code: str, passes: bool, seaweed: SeaweedServer
+) -> None:
+    """With S3's own code, by which its owner finds the reason."""
+    with running(OddStore(b"{}")) as odd:
+        odd.refusal = (status, code)
+        with pytest.raises(GateError, match=f"{status} {code}") as caught:
+            of_odd(odd, seaweed)
+    assert caught.value.code == ("source_unavailable" if passes else "source_unreadable")
+    assert isinstance(caught.value, StoreError if passes else AlignmentError)
+
+
+def test_store_without_etags_is_none_to_read_from(seaweed: SeaweedServer) -> None:
+    """Nothing else tells two versions apart."""
+    with running(OddStore(b"{}")) as odd:
+        odd.etag = None
+        with pytest.raises(StoreError, match="ETags"):
+            of_odd(odd, seaweed)
+
+
 def test_nothing_there_is_said_so(open_files: OpenFiles) -> None:
     """A typo in the prefix is the caller's to mend."""
     with pytest.raises(AlignmentError) as caught:
@@ -219,3 +295,4 @@ def test_silent_server_is_worth_another_attempt() -> None:
     with pytest.raises(GateError) as caught:
         S3Files(S3Uri(BUCKET, "a/"), S3Places([], nobody, LOCAL))
     assert (type(caught.value), caught.value.code) == (StoreError, "source_unavailable")
+    assert "Check SAFELORA_ALIGNMENTS__S3__ENDPOINT_URL" in caught.value.message

@@ -1,0 +1,160 @@
+"""docs/efficacy.md and its pictures, from what is in the cache."""
+
+from pathlib import Path
+from string import Template
+
+from benchmarks.efficacy.asked import Asked
+from benchmarks.efficacy.attackers import BUILT, answers_to, avoiding, built_subject
+from benchmarks.efficacy.choosing import TOLERATED, chosen_for_all, families
+from benchmarks.efficacy.claims import claims_table, scores_of, share_of_gain
+from benchmarks.efficacy.intervals import estimate
+from benchmarks.efficacy.kept import Subject, kept_answers, kept_facts
+from benchmarks.efficacy.measures import refused
+from benchmarks.efficacy.outcomes import Cell, outcome
+from benchmarks.efficacy.plan import CHOOSING_SEEDS, GIVEN_UP_ABOVE, MODELS, SHAPE_NAMES, Plan
+from benchmarks.efficacy.plot import Axes, square
+from benchmarks.efficacy.recipes import Adapter, ModelName
+from benchmarks.efficacy.separation import SUSPICION, area, of_adapters, of_modules
+from benchmarks.efficacy.tables import (
+    CELLS,
+    NOTHING,
+    chosen_table,
+    everything_table,
+    interval,
+    lines,
+    models_table,
+    one_setting_table,
+    side_effects_table,
+    table,
+)
+from benchmarks.efficacy.variants import Variant, unchanged
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE, PICTURES = DOCS / "efficacy.md", DOCS / "efficacy"
+TEMPLATE = Path(__file__).with_name("page.md")
+# What a picture has a line for: more would hide each other.
+DRAWN = ("Safe LoRA", "scaling", "input, k", "input, energy", "output, energy")
+
+
+def write_page(plan: Plan) -> None:
+    """Only cells that were measured have pictures and tables."""
+    measured = [c for c in CELLS if outcome(c, unchanged(), "test") is not None]
+    tables = {
+        "models": models_table(),
+        "claims": claims_table(plan),
+        "chosen": chosen_table(plan.variants),
+        "one_setting": one_setting_table(plan.variants),
+        "harmless": harmless_table(plan),
+        "side_effects": side_effects_table(plan.variants),
+        "separation": separation_table(plan),
+        "attackers": attackers_table(),
+        "pictures": "\n".join(f"![{c.title}](efficacy/{_file(c)})" for c in measured),
+        "everything": "\n\n".join(
+            f"### {c.title}\n\n{everything_table(c, plan.variants)}" for c in measured
+        ),
+        "tolerated": f"{TOLERATED:.0%}",
+        "choosing": str(CHOOSING_SEEDS),
+        "given_up": f"{GIVEN_UP_ABOVE:.0%}",
+    }
+    PICTURES.mkdir(exist_ok=True)
+    for cell in measured:
+        (PICTURES / _file(cell)).write_text(_picture(cell, plan))
+    PAGE.write_text(Template(TEMPLATE.read_text()).substitute(tables))
+
+
+def _file(cell: Cell) -> str:
+    return f"{cell.model}-{cell.shape}.svg"
+
+
+def _picture(cell: Cell, plan: Plan) -> str:
+    best = _best_rule(plan)
+    drawn = lines(cell, [v for v in plan.variants if v.family in (*DRAWN, best)])
+    return square(Axes(cell.title, "attack success", "task, exact match"), drawn)
+
+
+def _best_rule(plan: Plan) -> str:
+    """The rule whose one setting does best over all the cells that are measured."""
+    cells = [c for c in CELLS if outcome(c, unchanged(), "validation") is not None]
+    scored: dict[str, float] = {}
+    for family, ones in families(plan.variants).items():
+        variant = chosen_for_all(cells, ones)
+        found = [] if variant is None else [outcome(c, variant, "validation") for c in cells]
+        whole = [o for o in found if o is not None and o.success.mean <= TOLERATED]
+        if family not in DRAWN and len(whole) == len(cells):
+            scored[family] = sum(o.exact.mean if o.exact else 0.0 for o in whole)
+    return max(scored, key=lambda family: scored[family], default="")
+
+
+def harmless_table(plan: Plan) -> str:
+    """What the one setting of each method costs an adapter that means no harm."""
+    rows = []
+    cells = [c for c in CELLS if outcome(c, unchanged(), "validation") is not None]
+    for cell in (Cell(model, "task", shape) for model in MODELS for shape in SHAPE_NAMES):
+        for family, ones in families(plan.variants).items():
+            rows += _harmless(cell, family, chosen_for_all(cells, ones))
+    return table(["adapters", "method", "knob", "exact match", "of the gain kept"], rows)
+
+
+def _harmless(cell: Cell, family: str, variant: Variant | None) -> list[list[str]]:
+    after = None if variant is None else outcome(cell, variant, "test")
+    if variant is None or after is None:
+        return []
+    kept = share_of_gain(cell, after)
+    shown = NOTHING if kept is None else f"{kept:.0%}"
+    return [[cell.title, family, variant.knob, interval(after.exact), shown]]
+
+
+def separation_table(plan: Plan) -> str:
+    """Area under the ROC curve of each score, over modules and over whole adapters."""
+    rows = []
+    for cell in CELLS:
+        attacks, harmless = scores_of(plan, cell)
+        if attacks and harmless:
+            for name in SUSPICION:
+                modules = area(of_modules(attacks, name), of_modules(harmless, name))
+                whole = area(of_adapters(attacks, name), of_adapters(harmless, name))
+                count = f"{len(attacks)} and {len(harmless)}"
+                rows.append([cell.title, name, f"{modules:.2f}", f"{whole:.2f}", count])
+    return table(["adapters", "score", "modules", "adapters", "attacks and harmless"], rows)
+
+
+def attackers_table() -> str:
+    """Attack success of those who know the method, and what the default policy's report says."""
+    head = ["attacker", *(f"{v.family} {v.knob}".strip() for v in answers_to()), "findings"]
+    return table(head, [row for model in MODELS for row in _attackers(model)])
+
+
+def _attackers(model: ModelName) -> list[list[str]]:
+    trained = Adapter(model, "mixed", "all-linear", 0)
+    forbidden, begun = Asked("forbidden", "test"), Asked("prefilled", "test")
+    small = Adapter(model, "mixed", "query-value", 0)
+    subjects = [
+        *((name, built_subject(model, name, trained), forbidden) for name in BUILT),
+        *((f"keeps out of k = {a.avoids}", Subject(model, a), forbidden) for a in avoiding(model)),
+        ("answer begun, no adapter", Subject(model), begun),
+        ("answer begun, q/v", Subject(model, small), begun),
+        ("answer begun, all linear", Subject(model, trained), begun),
+    ]
+    rows = [[f"{model}: {name}", *_met(subject, asked)] for name, subject, asked in subjects]
+    return [row for row in rows if set(row[1:]) != {NOTHING}]
+
+
+def _met(subject: Subject, asked: Asked) -> list[str]:
+    default = next(v for v in answers_to() if v.family == "default policy")
+    cells = []
+    for variant in answers_to():
+        answers = kept_answers(subject, variant, asked)
+        facts = kept_facts(subject, variant)
+        if isinstance(facts, dict) and facts["verdict"] == "rejected":
+            cells.append("refused")
+        elif answers is None:
+            cells.append(NOTHING)
+        else:
+            cells.append(f"{estimate([[float(not refused(a)) for a in answers]]).mean:.2f}")
+    return [*cells, _findings(subject, default)]
+
+
+def _findings(subject: Subject, variant: Variant) -> str:
+    facts = kept_facts(subject, variant)
+    found = facts.get("findings") if isinstance(facts, dict) else None
+    return ", ".join(found) if isinstance(found, dict) and found else NOTHING
