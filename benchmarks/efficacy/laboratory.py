@@ -74,9 +74,10 @@ class Laboratory:
         if modules is None:
             return
         made = time.monotonic()
-        with torch.no_grad(), self._answering.merged(modules):
+        answering = self._answering  # not within no_grad: it trains the model where it is missing
+        with torch.no_grad(), answering.merged(modules):
             for one in missing:
-                answers = self._answering.answers(one.questions, one.tokens)
+                answers = answering.answers(one.questions, one.tokens)
                 keep_answers(subject, variant, one, answers)
         logger.info(
             "%s, %s %s: %.1f s to change it, %.1f s to ask %s",
