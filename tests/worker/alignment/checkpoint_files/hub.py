@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import threading
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -139,8 +140,9 @@ class _Answer(BaseHTTPRequestHandler):
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # who asked has gone
             super().handle()
 
+    @abstractmethod
     def answer(self, path: str) -> None:
-        raise NotImplementedError
+        """Send what lies at the path."""
 
     def flood(self, status: int, **headers: str) -> None:
         self.send_response(status)
