@@ -82,7 +82,11 @@ class Records:
         self.store.delete(layout.pending(tenant, job_id))
 
     def alignment(self, name: str) -> AlignmentRecord | None:
-        return self._read(layout.alignment_name(name), AlignmentRecord)
+        """What the name stands for: its registration, or how the build of that ended."""
+        registered = self._read(layout.alignment_name(name), AlignmentRecord)
+        if registered is None or registered.state != "building":
+            return registered
+        return self._read(_outcome(registered), AlignmentRecord) or registered
 
     def alignment_names(self) -> Iterator[str]:
         prefix = layout.alignment_names()
@@ -105,16 +109,24 @@ class Records:
         self.store.put(layout.alignment_name(record.name), record.as_bytes(), if_absent=if_absent)
 
     def finish_build(self, record: AlignmentRecord) -> AlignmentRecord | None:
-        """Record how a build ended, unless its name is settled; what stands then is returned."""
+        """Record how the build of one registration ended; the first word stands.
+
+        Returns what the name stands for now: another registration, or None, if this one was
+        removed. Its own word is then of use to nobody, and taken away.
+        """
+        with contextlib.suppress(ObjectExists):
+            self.store.put(_outcome(record), record.as_bytes(), if_absent=True)
         standing = self.alignment(record.name)
-        if is_settled(standing, record):
-            return standing
-        self.save_alignment(record)
-        return record
+        if standing is None or standing.created_at != record.created_at:
+            self.store.delete(_outcome(record))
+        return standing
 
     def remove_alignment(self, name: str) -> None:
         """Only the name: the files may serve other names, and jobs that pinned the id."""
+        registered = self._read(layout.alignment_name(name), AlignmentRecord)
         self.store.delete(layout.alignment_name(name))
+        if registered is not None:
+            self.store.delete(_outcome(registered))
 
     def _read(self, key: str, model: type[Record]) -> Record | None:
         try:
@@ -131,4 +143,10 @@ class Records:
 def is_settled(standing: AlignmentRecord | None, record: AlignmentRecord) -> bool:
     """Whether nobody waits for the build of `record` any more: the name was removed or registered
     anew since, or another run of the same build came first."""
-    return standing is None or standing.state == "ready" or standing.created_at != record.created_at
+    return (
+        standing is None or standing.state != "building" or standing.created_at != record.created_at
+    )
+
+
+def _outcome(record: AlignmentRecord) -> str:
+    return layout.build_outcome(record.name, record.created_at)

@@ -64,7 +64,7 @@ def _reconcile_build(records: Records, queue: JobQueue, name: str) -> bool:
         return False
     if queue.gave_up(build_id(name)):
         failed = record.as_failed(_EXHAUSTED.code, _EXHAUSTED.message, now())
-        records.save_alignment(failed)
+        records.finish_build(failed)
         return False
     return queue.submit_build(name)
 

@@ -63,10 +63,9 @@ class Tasks:
         second task for the name while this one ran.
         """
         record = self.workshop.records.alignment(name)
-        while record is not None and record.state != "ready":
-            standing = self._built(record, last_attempt=last_attempt)
-            _log_build(name, standing)
-            record = standing if standing and standing.state == "building" else None
+        while record is not None and record.state == "building":
+            record = self._built(record, last_attempt=last_attempt)
+            _log_build(name, record)
 
     def _built(self, record: AlignmentRecord, *, last_attempt: bool) -> AlignmentRecord | None:
         """What the name stands for once this build has ended; None if it was removed."""

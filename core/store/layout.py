@@ -66,5 +66,10 @@ def alignment_name(name: str) -> str:
     return f"alignments/names/{name}.json"
 
 
+def build_outcome(name: str, created_at: str) -> str:
+    """Put once for each registration of a name: how its build ended."""
+    return f"alignments/builds/{name}/{sha256_hex(created_at.encode())}.json"
+
+
 def alignment(alignment_id: str, filename: str) -> str:
     return f"alignments/{alignment_id}/{filename}"
