@@ -5,8 +5,10 @@ from typing import Any, Final
 _POLICY: Final[dict[str, Any]] = {
     "method": "safe_lora",
     "strength": 1.0,
+    "families": {},
     "selection": {"mode": "threshold", "threshold": 0.35, "families": {}},
     "reference": False,
+    "scores": "all",
     "extras": {"default": "refuse", "codes": {}},
     "suspicious": "report",
     "caps": {

@@ -128,12 +128,13 @@ def needed_rank(module: ModuleEntry, policy: Policy) -> int:
     """
     full = min(module.out_features, module.in_features)
     stored = len(module.sigma)
-    if policy.rank is not None:
-        needed = min(policy.rank, full)
-    elif policy.energy_share is not None:
-        needed = _rank_of_energy(module, policy.energy_share, full)
-    else:
+    directions = policy.directions(module.name)
+    if directions is None:
         return 0
+    if directions.rank is not None:
+        needed = min(directions.rank, full)
+    else:
+        needed = _rank_of_energy(module, directions.energy_share or 0.0, full)
     if needed > stored:
         raise Unprocessable(
             f"method {policy.method} needs {needed} singular directions of {module.name}"

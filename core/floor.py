@@ -1,11 +1,14 @@
 """Is a policy at least as strong as the alignment's floor? The uploader must not go below."""
 
+from core.families import family_value
 from core.findings import STRIPPABLE
 from core.policy import (
     All,
     Caps,
+    Directions,
     Extras,
     Lowest,
+    MethodName,
     Policy,
     Relative,
     Selection,
@@ -26,7 +29,7 @@ def below_floor(policy: Policy, floor: Policy) -> list[str]:
         return weaker
     if not _method_holds(policy, floor):
         weaker.append("method")
-    if policy.strength < floor.strength:
+    if not _strength_holds(policy.strength, floor.strength):
         weaker.append("strength")
     if not floor.publishes or not _selection_holds(policy.selection, floor.selection):
         weaker.append("selection")
@@ -59,13 +62,30 @@ def _method_holds(policy: Policy, floor: Policy) -> bool:
         return True
     if (policy.method, policy.side) != (floor.method, floor.side):
         return False
-    mine, theirs = (policy.rank, policy.energy_share), (floor.rank, floor.energy_share)
-    if mine == theirs:
-        return True
-    if (mine[0] is None) != (theirs[0] is None):
+    return all(
+        _directions_hold(policy.directions(suffix), floor.directions(suffix), policy.method)
+        for suffix in ("", *policy.families, *floor.families)
+    )
+
+
+def _strength_holds(mine: float, floor: float) -> bool:
+    """Past 1 more is not stronger: what an upload has there is turned round, so whoever chooses how
+    far can send it turned the other way."""
+    return mine == floor or floor <= mine <= 1.0
+
+
+def _directions_hold(mine: Directions | None, floor: Directions | None, method: MethodName) -> bool:
+    """`complement` takes out at least as many, `subspace` keeps no more; a rank and a share of the
+    energy cannot be compared."""
+    if mine == floor or mine is None or floor is None:
+        return mine == floor
+    if mine.rank is not None and floor.rank is not None:
+        value, bound = float(mine.rank), float(floor.rank)
+    elif mine.energy_share is not None and floor.energy_share is not None:
+        value, bound = mine.energy_share, floor.energy_share
+    else:
         return False
-    value, bound = (mine[0] or mine[1] or 0.0), (theirs[0] or theirs[1] or 0.0)
-    return value >= bound if policy.method == "complement" else value <= bound
+    return value >= bound if method == "complement" else value <= bound
 
 
 def _selection_holds(selection: Selection, floor: Selection) -> bool:
@@ -95,9 +115,3 @@ def _by_family(
         family_value(suffix, value, families) >= family_value(suffix, floor, floor_families)
         for suffix in suffixes
     )
-
-
-def family_value(module: str, default: float, families: dict[str, float]) -> float:
-    """The value of the longest suffix (on dot boundaries) that fits `module`, else `default`."""
-    fitting = [s for s in families if module == s or module.endswith(f".{s}")]
-    return families[max(fitting, key=len)] if fitting else default

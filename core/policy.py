@@ -6,6 +6,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from core.canonical import Json, parse_json_strictly
 from core.errors import Unprocessable
+from core.families import family_value
 from core.findings import RULES, STRIPPABLE
 from core.model import Frozen
 
@@ -60,6 +61,20 @@ class ScoreOnly(Frozen):
 Selection = Annotated[Threshold | Relative | Lowest | All | ScoreOnly, Field(discriminator="mode")]
 
 
+class Directions(Frozen):
+    """How many of V's top singular directions: `rank`, or the fewest that hold `energy_share` of
+    ‖V‖_F²."""
+
+    rank: Annotated[int, Field(ge=1)] | None = None
+    energy_share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "Directions":
+        if (self.rank is None) == (self.energy_share is None):
+            raise ValueError("give either rank or energy_share")
+        return self
+
+
 Handling = Literal["refuse", "strip"]
 
 
@@ -106,17 +121,20 @@ Scoring = Literal["all", "spectrum"]
 class Policy(Frozen):
     """All fields optional; the defaults are Safe LoRA as published (arXiv 2405.16833, section 3).
 
-    `rank` or `energy_share` go with the methods `subspace` and `complement`, `side` with
-    `complement`. `strength` λ blends: `(1-λ)·update + λ·projected`. `suspicious`: what a sign of an
+    `rank` or `energy_share` go with the methods `subspace` and `complement`, and so do `families`,
+    which map a name's suffix to a `rank` or `energy_share` of its own; `side` goes with
+    `complement`. `strength` λ blends: `(1-λ)·update + λ·projected`; above 1, for `complement`
+    alone, what is taken out is turned round: at 2 it is mirrored. `suspicious`: what a sign of an
     attack on the method leads to (docs/suspicious.md); `project` chooses the module whatever its
     cosine. `scores`: with `spectrum` V itself is never loaded, only its stored singular directions
     and norms; `cosine`, `signed` and `undo` are then null (docs/methods.md).
     """
 
     method: MethodName = "safe_lora"
-    strength: Unit = 1.0
+    strength: Annotated[float, Field(ge=0.0, le=2.0)] = 1.0
     rank: Annotated[int, Field(ge=1)] | None = None
     energy_share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    families: dict[FamilySuffix, Directions] = {}
     side: Side | None = None
     selection: Selection = Threshold()
     reference: bool = False
@@ -140,6 +158,10 @@ class Policy(Frozen):
             raise ValueError(f"method {self.method} needs either rank or energy_share")
         if not of_subspace and (self.rank is not None or self.energy_share is not None):
             raise ValueError(f"method {self.method} takes neither rank nor energy_share")
+        if not of_subspace and self.families:
+            raise ValueError(f"method {self.method} takes no families: those are the selection's")
+        if self.method != "complement" and self.strength > 1.0:
+            raise ValueError(f"method {self.method} takes a strength of 1 at most")
         if self.method == "complement" and self.side is None:
             raise ValueError('method complement needs side: "input", "output" or "both"')
         if self.method != "complement" and self.side is not None:
@@ -171,6 +193,13 @@ class Policy(Frozen):
     def publishes(self) -> bool:
         """False for a policy that only scores."""
         return not isinstance(self.selection, ScoreOnly)
+
+    def directions(self, module: str) -> Directions | None:
+        """How many directions of this module's V the method uses; None if it uses none."""
+        if self.rank is None and self.energy_share is None:
+            return None
+        own = Directions(rank=self.rank, energy_share=self.energy_share)
+        return family_value(module, own, self.families)
 
     @property
     def loads_v(self) -> bool:

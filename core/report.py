@@ -28,6 +28,8 @@ class ModuleRow(Frozen):
                   V; directions that hold 1 % of the update count, not the rank it claims; null
                   as the cosine is
     energy        share of ‖B·A‖² in V's top left singular directions
+    input_energy  share of ‖B·A‖² that reads V's top right singular directions
+    directions    how many of V's directions the method uses here; null if it uses none
     purity        1 where the update writes along a single singular direction of V
     confined      1 where it writes within V's top directions only
     retained      ‖update after‖ / ‖update before‖ under the method, chosen or not
@@ -48,6 +50,8 @@ class ModuleRow(Frozen):
     signed: float | None
     undo: float | None
     energy: float | None
+    input_energy: float | None
+    directions: int | None
     purity: float | None
     confined: float | None
     retained: float | None

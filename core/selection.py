@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from core.floor import family_value
+from core.families import family_value
 from core.policy import All, Lowest, Relative, ScoreOnly, Selection, Threshold
 
 BORDERLINE = 0.005  # what a float32 cosine can be off by at 11008 × 4096

@@ -48,8 +48,8 @@ class Scored:
 class Judged:
     """What is kept of a module until all are judged: thin tensors only, so that V can be let go.
 
-    `projected` is what the method leaves, chosen or not; `refactored` the update to write if the
-    module is not chosen, None where that is the upload's own.
+    `directions`: how many of V's the method used. `projected` is what it leaves, chosen or not;
+    `refactored` the update to write if the module is not chosen, None where that is the upload's.
     """
 
     module: LoraModule
@@ -57,6 +57,7 @@ class Judged:
     alignment_norm: float
     scores: Scores
     norm: float
+    directions: int | None
     projected: Update
     projected_norm: float
     refactored: Update | None
@@ -113,6 +114,7 @@ def project_module(scored: Scored, loaded: LoadedModule | LoadedSpectrum, policy
         alignment_norm=loaded.tensors.norm,
         scores=scored.scores,
         norm=scored.norm,
+        directions=k or None,
         projected=projected,
         projected_norm=product_norm(projected),
         refactored=scored.update if scored.refactored else None,

@@ -123,6 +123,13 @@ def _alignment(arguments: argparse.Namespace, policy: Policy) -> Iterator[Alignm
         loader = ModuleLoader(manifest, files, RamTier(capacity=0), device)
         yield StoredAlignment(manifest, loader, name=None)
         return
-    recipe = Recipe("float32", max(policy.rank or 0, DEFAULT_RANK), policy.energy_share)
     with Pair(arguments.base, arguments.aligned) as pair:
-        yield PairAlignment(pair, recipe, device)
+        yield PairAlignment(pair, _recipe(policy), device)
+
+
+def _recipe(policy: Policy) -> Recipe:
+    """As many directions as the policy uses of any module, and no fewer than are stored else."""
+    asked = [d for suffix in ("", *policy.families) if (d := policy.directions(suffix)) is not None]
+    rank = max((d.rank or 0 for d in asked), default=0)
+    share = max((d.energy_share or 0.0 for d in asked), default=0.0)
+    return Recipe("float32", max(rank, DEFAULT_RANK), share or None)

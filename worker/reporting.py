@@ -72,6 +72,8 @@ def _row(judged: Judged, choice: Choice, written: Written) -> ModuleRow:
         signed=scores.signed,
         undo=scores.undo,
         energy=scores.energy,
+        input_energy=scores.input_energy,
+        directions=judged.directions,
         purity=scores.purity,
         confined=scores.confined,
         retained=judged.retained,

@@ -83,6 +83,53 @@ def test_a_policy_as_strong_is_allowed(policy: dict[str, Any]) -> None:
     assert below_floor(Policy.model_validate(policy), Policy.model_validate(FLOOR)) == []
 
 
+def complement(**fields: Any) -> Policy:
+    side = {"method": "complement", "side": "input", "selection": {"mode": "all"}}
+    return Policy.model_validate({**side, **fields})
+
+
+RANKS = st.integers(1, 4).map(lambda k: {"rank": k})
+SUFFIXES = ("q_proj", "attn.q_proj", "o_proj")
+MODULES = (*(f"layers.0.{suffix}" for suffix in SUFFIXES), "layers.0.mlp.up_proj")
+BY_FAMILY = st.builds(
+    lambda rank, families: complement(**rank, families=families),
+    RANKS,
+    st.dictionaries(st.sampled_from(SUFFIXES), RANKS),
+)
+
+
+@given(BY_FAMILY, BY_FAMILY)
+def test_no_module_keeps_a_direction_that_the_floor_takes(policy: Policy, floor: Policy) -> None:
+    """Whatever families are named on either side: what the floor allows takes out as much of every
+    module, whichever family it is of."""
+    if below_floor(policy, floor):
+        return
+    for module in MODULES:
+        mine, theirs = policy.directions(module), floor.directions(module)
+        assert mine is not None
+        assert theirs is not None
+        assert (mine.rank or 0) >= (theirs.rank or 0)
+
+
+@pytest.mark.parametrize(
+    ("strength", "floor", "allowed"),
+    [(1.0, 0.5, True), (1.2, 1.2, True), (1.3, 1.2, False), (1.0, 1.2, False), (1.2, 1.0, False)],
+)
+def test_turning_round_is_the_operators_choice_alone(
+    strength: float, floor: float, allowed: bool
+) -> None:
+    """Above 1 the floor's own strength is the only one: who could choose another would know how to
+    send an update that is turned into an attack."""
+    weaker = below_floor(complement(rank=2, strength=strength), complement(rank=2, strength=floor))
+    assert weaker == ([] if allowed else ["strength"])
+
+
+def test_a_rank_and_a_share_cannot_be_compared() -> None:
+    """In one family is enough: the policy is not known to take out as much."""
+    floor = complement(rank=8, families={"q_proj": {"energy_share": 0.5}})
+    assert below_floor(complement(rank=8, families={"q_proj": {"rank": 64}}), floor) == ["method"]
+
+
 def policy_of(fields: dict[str, Any]) -> Policy:
     return Policy.model_validate({"method": "zero", "selection": {"mode": "all"}, **fields})
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from core.canonical import digest
 from core.errors import Unprocessable
 from core.findings import RULES, STRIPPABLE
-from core.policy import Extras, Policy, parse_policy
+from core.policy import Directions, Extras, Policy, parse_policy
 
 UNSTRIPPABLE = sorted(c for c, r in RULES.items() if r.severity == "refuse" and not r.strippable)
 NO_REFUSALS = sorted(code for code, rule in RULES.items() if rule.severity != "refuse")
@@ -163,3 +163,51 @@ def test_defaults_refuse_and_report() -> None:
     assert {policy.extras.handling(code) for code in RULES} == {"refuse"}
     assert policy.suspicious == "report"
     assert policy.caps.elements == 2**32
+
+
+COMPLEMENT = {"method": "complement", "side": "input", "selection": {"mode": "all"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"families": {"q_proj": {"rank": 2}}}, "families"),
+        ({"method": "zero", "families": {"q_proj": {"rank": 2}}}, "families"),
+        ({**COMPLEMENT, "rank": 2, "families": {"q_proj": {}}}, "rank or energy_share"),
+        (
+            {**COMPLEMENT, "rank": 2, "families": {"q_proj": {"rank": 2, "energy_share": 0.5}}},
+            "rank or energy_share",
+        ),
+        ({**COMPLEMENT, "rank": 2, "families": {"q_proj": {"rank": 0}}}, "greater than"),
+        ({**COMPLEMENT, "rank": 2, "families": {".*": {"rank": 2}}}, "pattern"),
+        ({"strength": 1.1}, "strength of 1"),
+        ({"method": "zero", "selection": {"mode": "all"}, "strength": 1.1}, "strength of 1"),
+        ({**COMPLEMENT, "rank": 2, "strength": 2.1}, "less than"),
+    ],
+)
+def test_families_and_turning_belong_to_the_methods_that_know_them(
+    fields: dict[str, Any], field: str
+) -> None:
+    """Elsewhere, or in another form, they are refused with the reason, never passed over."""
+    assert field in refused(fields).message
+
+
+def test_a_module_has_the_directions_of_its_longest_suffix() -> None:
+    """A family's own number goes before the policy's, and a longer name before a shorter."""
+    policy = parse_policy(
+        {
+            **COMPLEMENT,
+            "energy_share": 0.5,
+            "families": {"proj": {"rank": 1}, "q_proj": {"rank": 2}, "attn.q_proj": {"rank": 3}},
+        }
+    )
+    found = {
+        name: policy.directions(name)
+        for name in ("l.0.attn.q_proj", "l.0.cross.q_proj", "l.0.mlp.up_proj", "proj")
+    }
+    assert found == {
+        "l.0.attn.q_proj": Directions(rank=3),
+        "l.0.cross.q_proj": Directions(rank=2),
+        "l.0.mlp.up_proj": Directions(energy_share=0.5),
+        "proj": Directions(rank=1),
+    }

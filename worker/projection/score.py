@@ -26,6 +26,7 @@ class Scores:
     undo: float | None
     reach: float
     energy: float | None
+    input_energy: float | None
     purity: float | None
     confined: float | None
     update_ratio: float | None
@@ -44,7 +45,8 @@ def score_update(
     Without `products` those that V's spectrum gives.
     """
     if norm == 0.0:
-        return Scores(None, None, None, 0.0, None, None, None, 0.0)
+        return Scores(None, None, None, 0.0, None, None, None, None, 0.0)
+    read = Update(update.b, update.a @ alignment.z.to(update.a.dtype))  # (out, r), (r, k)
     inside = Update(alignment.u.T.to(update.b.dtype) @ update.b, update.a)  # (k, r), (r, in)
     written_to = directions(update, inside.b)
     reach = _reach(alignment, written_to.count)
@@ -55,6 +57,7 @@ def score_update(
         undo=None if signed is None else _undo(signed, alignment, reach),
         reach=reach,
         energy=min(1.0, (product_norm(inside) / norm) ** 2),  # ‖U_kᵀ·B·A‖² / ‖B·A‖²
+        input_energy=min(1.0, (product_norm(read) / norm) ** 2),  # ‖B·A·Z_k‖² / ‖B·A‖²
         purity=written_to.purity,
         confined=written_to.confined,
         update_ratio=_update_ratio(scaling * norm, alignment.aligned_norm),

@@ -166,11 +166,52 @@ def test_every_number_is_finite_and_in_range(case: Case) -> None:
     """No NaN, no infinity; cosine, energy in [0, 1], signed in [-1, 1], whatever the case."""
     ours = judged(case)
     scores = ours.scores
-    numbers = [scores.cosine, scores.signed, scores.undo, scores.energy, scores.update_ratio]
-    assert all(n is None or math.isfinite(n) for n in [*numbers, ours.retained])
+    numbers = [scores.cosine, scores.signed, scores.undo, scores.energy, scores.input_energy]
+    numbers += [scores.update_ratio, ours.retained]
+    assert all(n is None or math.isfinite(n) for n in numbers)
     assert scores.cosine is None or 0.0 <= scores.cosine <= 1.0
     assert scores.energy is None or 0.0 <= scores.energy <= 1.0
+    assert scores.input_energy is None or 0.0 <= scores.input_energy <= 1.0
     assert scores.signed is None or abs(scores.signed) <= 1.0
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases(), st.integers(1, 64), st.sampled_from([1.0, 1.3, 2.0]))
+def test_what_reads_the_top_inputs_is_taken_out_or_turned(
+    case: Case, k: int, strength: float
+) -> None:
+    """`complement` on the input side leaves 1-λ of what reads Z_k, and all else as it was; how much
+    that is, the report says: k directions, and ‖B·A·Z‖²/‖B·A‖² of the stored ones."""
+    if float(case.v.norm()) == 0.0 or float((case.b.double() @ case.a.double()).norm()) == 0.0:
+        return
+    fields = {"method": "complement", "side": "input", "rank": k, "strength": strength}
+    ours = judged(case, Policy.model_validate(fields))
+    k = min(k, *case.v.shape)
+    _, sigma, zt = torch.linalg.svd(case.v.double(), full_matrices=False)
+    if k < sigma.numel() and float(sigma[k - 1] - sigma[k]) < 1e-3 * float(sigma[0]):
+        return  # the top k directions are not unique
+    update = case.b.double() @ case.a.double()
+    z = zt[:k].T  # (in, k)
+    product = ours.projected.b.double() @ ours.projected.a.double()
+    scale = float(update.norm()) + 1e-9 * float(case.b.norm()) * float(case.a.norm())
+    assert float((product @ z - (1 - strength) * (update @ z)).norm()) <= 1e-4 * scale
+    assert float((product - update - (product - update) @ z @ z.T).norm()) <= 1e-4 * scale
+    assert ours.directions == k
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases())
+def test_input_energy_equals_the_dense_formula(case: Case) -> None:
+    """‖B·A·Z‖² / ‖B·A‖² over all the directions stored, where these are V's own."""
+    update = case.b.double() @ case.a.double()
+    size = float(update.norm())
+    if size <= 1e-6 * float(case.b.norm()) * float(case.a.norm()) or min(case.v.shape) > 64:
+        return  # cancelling: what is left is rounding; or not all of V's directions are stored
+    _, sigma, zt = torch.linalg.svd(case.v.double(), full_matrices=False)
+    if float(sigma[0]) == 0.0 or float(sigma[-1]) < 1e-3 * float(sigma[0]):
+        return  # the directions of V's null space are anybody's
+    energy = judged(case, Policy()).scores.input_energy
+    assert energy == pytest.approx(float((update @ zt.T).norm() / size) ** 2, abs=1e-4)
 
 
 @settings(max_examples=150, deadline=None)
