@@ -4,17 +4,17 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app import aligning, first_key, stack
 from app.access import is_loopback
+from app.calibrate import calibrate
+from app.client import OrderRefused, open_client
+from app.terminal import INTERRUPTED, bar, fail, refused, wrong
 from core.alignments import DEFAULT_RANK, DtypeRule
 from core.errors import GateError
 from core.findings import printable
@@ -22,14 +22,13 @@ from core.render.terminal import print_report
 from core.report import ENGINE_VERSION, Report
 from core.settings import SettingsInvalid, load_settings
 
-FAILED, WRONG_ARGUMENTS, INTERRUPTED = 1, 2, 130
-
 cli = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Sanitize LoRA adapters: project them onto the alignment subspace of their model.",
 )
+cli.command()(calibrate)
 
 Host = Annotated[str, typer.Option(help="address to listen on")]
 Port = Annotated[int, typer.Option(help="port to listen on", min=1, max=65535)]
@@ -67,9 +66,9 @@ def up(
     except KeyboardInterrupt:
         console.print("stopped")
     except GateError as error:
-        _fail(error)
+        fail(error)
     except OSError as error:
-        _wrong(f"--data {data} cannot be used: {error}")
+        wrong(f"--data {data} cannot be used: {error}")
 
 
 @cli.command()
@@ -82,9 +81,9 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     try:
         settings = load_settings()
     except SettingsInvalid as error:
-        _wrong(error.message)
+        wrong(error.message)
     if not settings.access.keys and not is_loopback(host):
-        _wrong(
+        wrong(
             f"no keys are configured, so {host} is not listened on: set SAFELORA_ACCESS__KEYS,"
             " or listen on 127.0.0.1"
         )
@@ -149,16 +148,16 @@ def align(
         "rank": rank,
     }
     try:
-        client = aligning.open_client(url, key)
+        client = open_client(url, key)
     except ValueError as error:
-        _wrong(str(error))
+        wrong(str(error))
     try:
-        with client, _build_bar(name) as show_progress:
+        with client, bar(f"building {name}") as show_progress:
             built = aligning.align(client, order, show_progress)
-    except aligning.OrderRefused as error:
-        _wrong(f"error [{error.code}]: {printable(error.message)}")
+    except OrderRefused as error:
+        refused(error)
     except GateError as error:
-        _fail(error)
+        fail(error)
     except KeyboardInterrupt:
         sys.stderr.write(f"the gate goes on building {name}; {_how_to_stop(url, name)}\n")
         raise typer.Exit(INTERRUPTED) from None
@@ -173,7 +172,7 @@ def show(report: Annotated[Path, typer.Argument(help="a report.json")]) -> None:
     try:
         parsed = Report.model_validate_json(report.read_bytes())
     except (OSError, ValueError) as error:
-        _wrong(f"{report} is no report.json of this version ({type(error).__name__})")
+        wrong(f"{report} is no report.json of this version ({type(error).__name__})")
     width = None if sys.stdout.isatty() else 160
     print_report(parsed, Console(highlight=False, width=width))
 
@@ -193,16 +192,6 @@ def _become(module: str, *arguments: str) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
 
 
-def _wrong(message: str) -> NoReturn:
-    sys.stderr.write(f"{message}\n")
-    raise typer.Exit(WRONG_ARGUMENTS)
-
-
-def _fail(error: GateError) -> NoReturn:
-    sys.stderr.write(f"error [{error.code}]: {printable(error.message)}\n")
-    raise typer.Exit(FAILED)
-
-
 def _absolute(source: str) -> str:
     """A gate on this machine looks at folders from its own place, not from the caller's."""
     return str(Path(source).absolute()) if Path(source).is_dir() else source
@@ -211,22 +200,6 @@ def _absolute(source: str) -> str:
 def _how_to_stop(url: str, name: str) -> str:
     place = f"{url.rstrip('/')}/v1/alignments/{name}"
     return f'to stop it: curl -H "Authorization: Bearer $SAFELORA_KEY" -X DELETE {place}'
-
-
-@contextmanager
-def _build_bar(name: str) -> Iterator[aligning.Show]:
-    """A bar on a terminal's stderr, by module; elsewhere nothing is drawn."""
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    with Progress(
-        *columns,
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bar:
-        task = bar.add_task(f"building {name}", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
 def _print_welcome(

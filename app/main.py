@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from app import problems
 from app.access import AccessMiddleware
 from app.api import alignments, health, jobs, results
-from app.api.alignments import AlignmentOrder
+from app.api.alignments import AlignmentOrder, PoliciesOrder
 from app.intake.order import JobOrder
 from app.openapi import describe
 from app.problems import Problem
@@ -41,5 +41,5 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     for api in (jobs, results, alignments, health):
         app.include_router(api.router)
-    describe(app, Policy, JobOrder, AlignmentOrder, Problem)
+    describe(app, Policy, JobOrder, AlignmentOrder, PoliciesOrder, Problem)
     return app

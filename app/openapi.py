@@ -72,6 +72,21 @@ ALIGNMENT_BODY: Final[dict[str, Any]] = {
     }
 }
 
+POLICIES_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": f"{_SCHEMAS}PoliciesOrder"},
+                "example": {
+                    "default_policy": {"selection": {"mode": "threshold", "threshold": 0.4}},
+                    "floor": None,
+                },
+            }
+        },
+    }
+}
+
 _LOCATION: Final = {"Location": {"schema": {"type": "string"}, "description": "the job"}}
 ACCEPTED: Final[dict[int | str, dict[str, Any]]] = {
     200: {

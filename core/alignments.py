@@ -188,6 +188,29 @@ class PairWarning(Frozen):
     message: str
 
 
+class AlignmentPolicies(Frozen):
+    """How adapters for an alignment are judged; without a `floor` the default policy is the floor.
+
+    Kept together, so that whoever changes one has seen the other.
+    """
+
+    default_policy: Policy
+    floor: Policy | None
+
+    @property
+    def effective_floor(self) -> Policy:
+        return self.floor or self.default_policy
+
+    def check_fit(self, manifest: Manifest) -> None:
+        """Raises `Unprocessable` where the alignment cannot serve one of them."""
+        for policy in (self.default_policy, self.effective_floor):
+            manifest.check_fits(policy)
+
+    def as_bytes(self) -> bytes:
+        dumped: Json = self.model_dump(mode="json")
+        return pretty_json(dumped)
+
+
 class AlignmentRecord(Frozen):
     """What a name stands for. The id is pinned when a job is accepted; the record may change.
 
@@ -213,13 +236,21 @@ class AlignmentRecord(Frozen):
     finished_at: str | None = None
 
     @property
+    def policies(self) -> AlignmentPolicies:
+        return AlignmentPolicies(default_policy=self.default_policy, floor=self.floor)
+
+    @property
     def effective_floor(self) -> Policy:
-        return self.floor or self.default_policy
+        return self.policies.effective_floor
+
+    def under(self, policies: AlignmentPolicies) -> "AlignmentRecord":
+        """The same alignment, judged by these."""
+        return self.model_copy(update=dict(policies))
 
     def as_ready(
         self, manifest: Manifest, finished_at: str, warnings: Sequence[PairWarning] = ()
     ) -> "AlignmentRecord":
-        self._fits(manifest)
+        self.policies.check_fit(manifest)
         return self.model_copy(
             update={
                 "state": "ready",
@@ -235,11 +266,6 @@ class AlignmentRecord(Frozen):
         return self.model_copy(
             update={"state": "failed", "error": error, "finished_at": finished_at}
         )
-
-    def _fits(self, manifest: Manifest) -> None:
-        """The operator's own policies must be ones that this alignment can serve."""
-        for policy in (self.default_policy, self.effective_floor):
-            manifest.check_fits(policy)
 
     def as_bytes(self) -> bytes:
         dumped: Json = self.model_dump(mode="json")

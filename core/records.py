@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from core.alignments import AlignmentRecord
+from core.alignments import AlignmentPolicies, AlignmentRecord
 from core.errors import RecordUnreadable, StoreError
 from core.jobs import Commit, JobRequest, JobResult
 from core.store import layout
@@ -82,11 +82,16 @@ class Records:
         self.store.delete(layout.pending(tenant, job_id))
 
     def alignment(self, name: str) -> AlignmentRecord | None:
-        """What the name stands for: its registration, or how the build of that ended."""
+        """What the name stands for: its registration, or how the build of that ended, under the
+        policies that it was given since."""
         registered = self._read(layout.alignment_name(name), AlignmentRecord)
-        if registered is None or registered.state != "building":
-            return registered
-        return self._read(_outcome(registered), AlignmentRecord) or registered
+        if registered is None:
+            return None
+        standing = registered
+        if registered.state == "building":
+            standing = self._read(_outcome(registered), AlignmentRecord) or registered
+        given = self._read(_policies(registered), AlignmentPolicies)
+        return standing if given is None else standing.under(given)
 
     def alignment_names(self) -> Iterator[str]:
         prefix = layout.alignment_names()
@@ -121,12 +126,28 @@ class Records:
             self.store.delete(_outcome(record))
         return standing
 
+    def give_policies(
+        self, record: AlignmentRecord, policies: AlignmentPolicies
+    ) -> AlignmentRecord | None:
+        """Have one registration judged by these from now on; of two such calls the last one stands.
+
+        Returns what the name stands for now: another registration, or None, if this one was
+        removed. They lie beside the registration, so that none is ever brought back or replaced,
+        and go with it.
+        """
+        self.store.put(_policies(record), policies.as_bytes())
+        standing = self.alignment(record.name)
+        if standing is None or standing.created_at != record.created_at:
+            self.store.delete(_policies(record))
+        return standing
+
     def remove_alignment(self, name: str) -> None:
         """Only the name: the files may serve other names, and jobs that pinned the id."""
         registered = self._read(layout.alignment_name(name), AlignmentRecord)
         self.store.delete(layout.alignment_name(name))
         if registered is not None:
             self.store.delete(_outcome(registered))
+            self.store.delete(_policies(registered))
 
     def _read(self, key: str, model: type[Record]) -> Record | None:
         try:
@@ -150,3 +171,7 @@ def is_settled(standing: AlignmentRecord | None, record: AlignmentRecord) -> boo
 
 def _outcome(record: AlignmentRecord) -> str:
     return layout.build_outcome(record.name, record.created_at)
+
+
+def _policies(record: AlignmentRecord) -> str:
+    return layout.alignment_policies(record.name, record.created_at)

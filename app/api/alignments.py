@@ -14,13 +14,14 @@ from app.bodies import read_json
 from app.checkpoints import checkpoint_place
 from app.intake.order import invalid
 from app.intake.terms import find_alignment
-from app.openapi import ALIGNMENT_BODY
+from app.openapi import ALIGNMENT_BODY, POLICIES_BODY
 from app.services import Served, Services
 from app.views import ProgressView, View, progress_of
 from core.alignments import (
     DEFAULT_RANK,
     MANIFEST_FILE,
     NAME_PATTERN,
+    AlignmentPolicies,
     AlignmentRecord,
     BuildFailure,
     DtypeRule,
@@ -62,6 +63,16 @@ class AlignmentOrder(Frozen):
     rank: Annotated[int, Field(ge=1, le=4096)] = DEFAULT_RANK
     default_policy: Policy = Policy()
     floor: Annotated[Policy | None, Field(description="null: the default policy")] = None
+
+
+class PoliciesOrder(Frozen):
+    """The body of `PATCH /v1/alignments/{name}`. What is absent stays as it is; a policy that is
+    given is the whole policy, and fields that it lacks have the built-in default."""
+
+    default_policy: Annotated[Policy, Field(default_factory=Policy, description="absent: as it is")]
+    floor: Annotated[
+        Policy | None, Field(description="absent: as it is; null: the default policy")
+    ] = None
 
 
 class AlignmentView(View):
@@ -126,6 +137,27 @@ def get_alignment(services: Served, caller: AnyCaller, name: str) -> AlignmentVi
     return _view(services, _found(services, name), caller)
 
 
+@router.patch(
+    "/{name}",
+    response_model=AlignmentView,
+    openapi_extra=POLICIES_BODY,
+    summary="Change how adapters are judged",
+)
+async def patch_alignment(
+    request: Request, services: Served, caller: AlignmentsCaller, name: str
+) -> AlignmentView:
+    """The default policy, the floor or both. Jobs that were accepted keep the policy they had.
+
+    Of two requests at once the last one stands, both fields of it.
+    """
+    body = await read_json(request, _MAX_JSON)
+    try:
+        order = PoliciesOrder.model_validate(body)
+    except ValidationError as error:
+        raise invalid(error, root="body", code="validation_failed") from error
+    return await run_in_threadpool(_judged_by, services, name, order, caller)
+
+
 @router.delete("/{name}", status_code=204, summary="Remove an alignment's name")
 def delete_alignment(services: Served, _: AlignmentsCaller, name: str) -> None:
     """The name alone: jobs that were accepted under it go on, and it may be registered again.
@@ -139,10 +171,47 @@ def delete_alignment(services: Served, _: AlignmentsCaller, name: str) -> None:
 def _found(services: Services, name: str) -> AlignmentRecord:
     record = find_alignment(services.records, name)
     if record is None:
-        raise NotFound(
-            "there is no alignment of this name: see /v1/alignments", code="alignment_not_found"
-        )
+        raise _not_found()
     return record
+
+
+def _not_found() -> NotFound:
+    return NotFound(
+        "there is no alignment of this name: see /v1/alignments", code="alignment_not_found"
+    )
+
+
+def _judged_by(
+    services: Services, name: str, order: PoliciesOrder, caller: Caller
+) -> AlignmentView:
+    record = _found(services, name)
+    given = {field: getattr(order, field) for field in order.model_fields_set}
+    policies = record.policies.model_copy(update=given)
+    _check_default(policies)
+    if record.id is not None and _is_stored(services, record):
+        policies.check_fit(services.manifests.get(record.id))
+    standing = services.records.give_policies(record, policies)
+    if standing is None:
+        raise _not_found()
+    if standing.created_at != record.created_at:
+        raise Conflict(
+            "the name was registered anew meanwhile: look at it, and send the request again",
+            code="alignment_changed",
+        )
+    _log.info("policies of alignment %s changed by key %s", name, caller.key_id)
+    return _view(services, standing, caller)
+
+
+def _check_default(policies: AlignmentPolicies) -> None:
+    """Else a job that asks for nothing would be refused."""
+    weaker = below_floor(policies.default_policy, policies.effective_floor)
+    if weaker:
+        raise Unprocessable(
+            f"default_policy is weaker than floor in {', '.join(weaker)}: raise the one or lower"
+            " the other",
+            code="default_below_floor",
+            fields=weaker,
+        )
 
 
 def _register(services: Services, order: AlignmentOrder, caller: Caller) -> AlignmentView:
@@ -151,22 +220,18 @@ def _register(services: Services, order: AlignmentOrder, caller: Caller) -> Alig
 
 def _registered(services: Services, order: AlignmentOrder) -> AlignmentRecord:
     """The record, building; or the one that the same request made before, unless that failed or
-    what it built is gone from the store."""
+    what it built is gone from the store. What is built anew keeps the policies it was given."""
     record = _new_record(services, order)
     try:
         services.records.save_alignment(record, if_absent=True)
     except ObjectExists:
-        standing = services.records.alignment(order.name)
-        if standing is None or not _asks_the_same(standing, record):
-            raise Conflict(
-                "another pair is registered under this name: choose another name",
-                code="alignment_exists",
-            ) from None
+        standing = _same(services.records.alignment(order.name), record, order)
         if standing.state == "building":
             record = standing
         elif standing.state == "ready" and _is_stored(services, standing):
             return standing
         else:
+            record = record.under(standing.policies)
             services.records.save_alignment(record)
     try:
         services.queue.submit_build(record.name)
@@ -176,15 +241,8 @@ def _registered(services: Services, order: AlignmentOrder) -> AlignmentRecord:
 
 
 def _new_record(services: Services, order: AlignmentOrder) -> AlignmentRecord:
-    if order.floor is not None and (weaker := below_floor(order.default_policy, order.floor)):
-        raise Unprocessable(
-            f"default_policy is weaker than floor in {', '.join(weaker)}: raise the one or lower"
-            " the other",
-            code="default_below_floor",
-            fields=weaker,
-        )
     settings = services.settings
-    return AlignmentRecord(
+    record = AlignmentRecord(
         state="building",
         created_at=now(),
         **{
@@ -193,11 +251,34 @@ def _new_record(services: Services, order: AlignmentOrder) -> AlignmentRecord:
             "aligned": checkpoint_place(order.aligned, "aligned", settings),
         },
     )
+    _check_default(record.policies)
+    return record
 
 
-def _asks_the_same(standing: AlignmentRecord, record: AlignmentRecord) -> bool:
-    asked = set(AlignmentOrder.model_fields)
-    return standing.model_dump(include=asked) == record.model_dump(include=asked)
+def _same(
+    standing: AlignmentRecord | None, record: AlignmentRecord, order: AlignmentOrder
+) -> AlignmentRecord:
+    """The record that stands, if the order asks for the same. Policies may have changed since, so
+    an order that does not name them says nothing of them. Raises `Conflict`."""
+    policies = set(AlignmentPolicies.model_fields)
+    pair = set(AlignmentOrder.model_fields) - policies
+    if standing is None or not _agree(standing, record, pair):
+        raise Conflict(
+            "another pair is registered under this name, or this one with other modules,"
+            " base_names, dtype or rank: choose another name",
+            code="alignment_exists",
+        )
+    if not _agree(standing, record, policies & order.model_fields_set):
+        raise Conflict(
+            "this pair is registered under this name, with other policies: change them by PATCH"
+            f" /v1/alignments/{record.name}, or leave default_policy and floor out of the request",
+            code="alignment_policies_differ",
+        )
+    return standing
+
+
+def _agree(standing: AlignmentRecord, record: AlignmentRecord, fields: set[str]) -> bool:
+    return standing.model_dump(include=fields) == record.model_dump(include=fields)
 
 
 def _is_stored(services: Services, record: AlignmentRecord) -> bool:

@@ -71,5 +71,10 @@ def build_outcome(name: str, created_at: str) -> str:
     return f"alignments/builds/{name}/{sha256_hex(created_at.encode())}.json"
 
 
+def alignment_policies(name: str, created_at: str) -> str:
+    """For each registration of a name: the policies that it was given since."""
+    return f"alignments/policies/{name}/{sha256_hex(created_at.encode())}.json"
+
+
 def alignment(alignment_id: str, filename: str) -> str:
     return f"alignments/{alignment_id}/{filename}"

@@ -78,10 +78,15 @@ class Gate:
         return record
 
     def finish(
-        self, request: JobRequest, verdict: Verdict = "projected", *, archive: bool = False
+        self,
+        request: JobRequest,
+        verdict: Verdict = "projected",
+        *,
+        archive: bool = False,
+        report: bytes = REPORT["report.json"],
     ) -> JobResult:
         """The job's result, as a worker would leave it."""
-        commit = self._commit(request, verdict, archive=archive)
+        commit = self._commit(request, verdict, archive=archive, report=report)
         result = JobResult(
             state=commit.state,
             started_at=now(),
@@ -92,12 +97,14 @@ class Gate:
         )
         return self.services.records.finish(request.tenant, request.id, result)
 
-    def _commit(self, request: JobRequest, verdict: Verdict, *, archive: bool) -> Commit:
+    def _commit(
+        self, request: JobRequest, verdict: Verdict, *, archive: bool, report: bytes
+    ) -> Commit:
         digests = {file.name: file.sha256 or "" for file in request.files}
         recipe = recipe_digest(
             digests, request.alignment, request.policy, other_names=request.other_names
         )
-        files = dict(REPORT)
+        files = {**REPORT, "report.json": report}
         if verdict in ("projected", "unchanged"):
             files |= SANITIZED
         if archive:

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from app.aligning import BuildFailed, Built, NoAnswer, OrderRefused, align, open_client
+from app.aligning import BuildFailed, Built, align
+from app.client import NoAnswer, OrderRefused, open_client
 from tests.servers import free_ports
 
 ORDER = {"name": "tiny", "base": "/models/base", "aligned": "/models/aligned"}

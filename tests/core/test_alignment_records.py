@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.alignments import AlignmentRecord
+from core.alignments import AlignmentPolicies, AlignmentRecord
+from core.policy import All, Policy
 from core.records import Records
 from core.store import layout, open_store
 from core.store.settings import StoreSettings
@@ -80,3 +81,35 @@ def test_removing_a_name_leaves_nothing_of_it(records: Records) -> None:
     assert records.alignment("other") == ready(other)
     assert outcomes(records) == [layout.build_outcome("other", "1")]
     assert list(records.alignment_names()) == ["other"]
+
+
+STRICT = AlignmentPolicies(default_policy=Policy(selection=All(mode="all")), floor=Policy())
+
+
+def test_policies_are_those_given_last(records: Records) -> None:
+    """Before the build has ended and after, whatever its outcome says of them."""
+    record = registered("1")
+    records.save_alignment(record)
+    assert records.give_policies(record, STRICT) == record.under(STRICT)
+    assert records.finish_build(ready(record)) == ready(record).under(STRICT)
+    assert records.give_policies(record, record.policies) == ready(record)
+
+
+def test_policies_bring_no_removed_name_back(records: Records) -> None:
+    """Nor do they touch the registration that another pair made of it."""
+    first, second = registered("1"), registered("2")
+    records.save_alignment(first)
+    records.remove_alignment("tiny")
+    assert records.give_policies(first, STRICT) is None
+    records.save_alignment(second)
+    assert records.give_policies(first, STRICT) == second == records.alignment("tiny")
+    assert list(records.store.list("alignments/policies/")) == []
+
+
+def test_policies_go_with_their_name(records: Records) -> None:
+    """Removing it leaves none of them."""
+    record = registered("1")
+    records.save_alignment(record)
+    records.give_policies(record, STRICT)
+    records.remove_alignment("tiny")
+    assert list(records.store.list("alignments/")) == []

@@ -140,13 +140,13 @@ def test_a_store_that_is_away_stops_no_build(
     record = service.accept_pair()
     read, asked = type(service.store).get, []
 
-    def failing_twice(self: ObjectStore, key: str, **rest: Any) -> bytes:
+    def failing_thrice(self: ObjectStore, key: str, **rest: Any) -> bytes:
         asked.append(key)
-        if len(asked) in (5, 7):  # the first looks of a step, at the name and at the outcome
+        if len(asked) in (7, 9, 12):  # of a step's looks: at the name, its outcome, its policies
             raise StoreError("the store is away")
         return read(self, key, **rest)
 
-    monkeypatch.setattr(type(service.store), "get", failing_twice)
+    monkeypatch.setattr(type(service.store), "get", failing_thrice)
     service.tasks.build_alignment(name=record.name, last_attempt=True)
     ended = service.records.alignment(record.name)
     assert ended is not None
