@@ -1,0 +1,1 @@
+"""A real language model, attacked and sanitized: what `make demo-llm` runs."""
