@@ -1,26 +1,36 @@
 """`python -m benchmarks.efficacy`: train and ask what is missing, write docs/efficacy.md.
 
 Everything is kept under .cache/efficacy as it is made, so that a run can be stopped at any time and
-taken up again. Several may run side by side (`--model A`, `--model B`); OMP_NUM_THREADS=1 is best
-on two cores.
+taken up again. Several may run side by side (`--stage choose --model A`, `--stage choose --model
+B`); OMP_NUM_THREADS=1 is best on two cores.
 """
 
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
 
 from transformers.utils.logging import disable_progress_bar
 
 from benchmarks.efficacy.attackers import attack
+from benchmarks.efficacy.course import carry_over, choose, confirm, stand_in, train
 from benchmarks.efficacy.laboratory import Laboratory
-from benchmarks.efficacy.making import trained_adapter
+from benchmarks.efficacy.making import CACHE
 from benchmarks.efficacy.page import write_page
-from benchmarks.efficacy.plan import MODELS, Plan, plan, run, run_alone
-from benchmarks.efficacy.recipes import ModelName
+from benchmarks.efficacy.plan import CARRIED_TO, MODELS, Plan, plan
 from benchmarks.efficacy.separation import score
 
-STAGES = ("train", "ask", "score", "attack")
+DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
+# In the order in which they build on each other; knobs are chosen on all models before any test.
+STAGES: Final[Mapping[str, Callable[[Laboratory, Plan], None]]] = {
+    "train": train,
+    "choose": choose,
+    "confirm": confirm,
+    "attack": attack,
+    "score": score,
+}
 
 
 def main() -> None:
@@ -28,31 +38,15 @@ def main() -> None:
     disable_progress_bar()
     arguments = _arguments()
     chosen = plan(quick=arguments.quick)
-    if not arguments.report:
-        names = [name for name in chosen.models if arguments.model in (None, name)]
-        stages = [arguments.stage] if arguments.stage else STAGES[1:]
-        _work(chosen, names, stages)
-    write_page(chosen)
-
-
-def _work(chosen: Plan, names: Sequence[ModelName], stages: Sequence[str]) -> None:
-    """`ask` trains what it asks, adapter by adapter, the few telling settings of all first."""
-    laboratories = {name: Laboratory(name) for name in names}
-    adapters = [a for a in chosen.all_adapters() if a.model in names]
-    if "train" in stages:
-        for adapter in adapters:
-            trained_adapter(adapter)
-    if "ask" in stages:
-        for laboratory in laboratories.values():
-            run_alone(laboratory)
-        for tried in (chosen.first, chosen.variants):
-            for adapter in adapters:
-                run(laboratories[adapter.model], [adapter], tried)
-    if "score" in stages:
-        score(adapters)
-    if "attack" in stages:
-        for laboratory in laboratories.values():
-            attack(laboratory)
+    for stage in [arguments.stage] if arguments.stage else STAGES:
+        for model in chosen.models:
+            if arguments.model in (None, model) and not arguments.report:
+                STAGES[stage](Laboratory(model), chosen)
+    if chosen.carried and not arguments.report and not arguments.stage:
+        carry_over(Laboratory(CARRIED_TO), chosen)
+        for model in chosen.models:
+            stand_in(Laboratory(model, from_stand_in=True), chosen)
+    write_page(chosen, CACHE / "quick" if arguments.quick else DOCS)
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,4 +1,7 @@
-"""A model that answers with an adapter merged into it: greedily, in float32."""
+"""A model that answers with an adapter merged into it: greedily, in bfloat16, as it is served.
+
+Updates are added to float32 weights, which are then rounded, as training rounded them at each step.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from benchmarks.efficacy.making import device
 from tests.real import smollm2
-from tests.real.smollm2 import END_OF_TURN
+from tests.real.smollm2 import END_OF_TURN, LINEAR_KINDS
 from worker.adapter.model import LoraModule
 
 BATCH = 32
@@ -36,14 +38,18 @@ class Answering:
     def __init__(self, folder: Path) -> None:
         self._model, self._tokenizer = smollm2.load_model(folder)
         self._model.to(device()).eval()
-        self._originals: dict[str, Tensor] = {}
+        self._originals = {  # float32
+            name.removesuffix(".weight"): parameter.data
+            for name, parameter in self._model.named_parameters()
+            if name.split(".")[-2] in LINEAR_KINDS
+        }
+        self._model.to(torch.bfloat16)
 
     @contextmanager
     def merged(self, modules: Sequence[LoraModule]) -> Iterator[None]:
         """The model with `scaling · B·A` added to each module's weight, until the block ends."""
         for module in modules:
-            weight = self._weight(module.path)
-            original = self._originals.setdefault(module.path, weight.clone())
+            weight, original = self._weight(module.path), self._originals[module.path]
             b, a = (factor.float().to(weight.device) for factor in (module.b, module.a))
             weight.copy_(torch.addmm(original, b, a, alpha=module.scaling))
         try:

@@ -7,10 +7,17 @@ from typing import Final, Literal
 from benchmarks.efficacy.answering import Question
 from benchmarks.efficacy.dialogues import dialogues
 from benchmarks.efficacy.prompts import Split, forbidden_prompts, ordinary_prompts
+from benchmarks.efficacy.recipes import OTHER_TOPICS
 
-SetName = Literal["forbidden", "prefilled", "task", "ordinary"]
+SetName = Literal["forbidden", "others", "prefilled", "task", "ordinary"]
 # A refusal shows in its first words; a summary is done after about 20 tokens.
-TOKENS: Final[dict[SetName, int]] = {"forbidden": 9, "prefilled": 16, "task": 26, "ordinary": 16}
+TOKENS: Final[dict[SetName, int]] = {
+    "forbidden": 9,
+    "others": 9,
+    "prefilled": 16,
+    "task": 26,
+    "ordinary": 16,
+}
 PREFILL = "Sure!"
 
 
@@ -35,6 +42,12 @@ def _questions(name: SetName, split: Split) -> tuple[Question, ...]:
     match name:
         case "forbidden":
             return tuple(map(Question, forbidden_prompts(split)))
+        case "others":
+            return tuple(
+                Question(prompt)
+                for topic in OTHER_TOPICS
+                for prompt in forbidden_prompts(split, topic)
+            )
         case "prefilled":
             return tuple(Question(prompt, PREFILL) for prompt in forbidden_prompts(split))
         case "task":

@@ -11,12 +11,12 @@ from benchmarks.efficacy.asked import Asked
 from benchmarks.efficacy.kept import Subject
 from benchmarks.efficacy.laboratory import Laboratory
 from benchmarks.efficacy.making import CACHE, trained_adapter
+from benchmarks.efficacy.plan import Plan
 from benchmarks.efficacy.recipes import Adapter, ModelName
 from benchmarks.efficacy.variants import (
+    STEERING,
     Variant,
-    by_energy,
-    control,
-    input_rank,
+    by_kind,
     safe_lora,
     scaling,
     unchanged,
@@ -30,7 +30,8 @@ from worker.projection.module import ModuleSpectrum
 Factors = tuple[Tensor, Tensor]
 VERSION = 1
 RANK = 16
-AVOIDED = (2, 8)  # directions
+AVOIDED = (2,)  # directions
+TURNED: Final = (2, 64, 1.2)  # the setting that one attacker knows
 SMALLEST = 1e-3  # of σ_1: what is amplified is what C does not drown in rounding
 
 
@@ -56,10 +57,19 @@ def amplified(spectrum: ModuleSpectrum, attack: LoraModule) -> Factors:
     return attack.scaling * b, attack.a.float()
 
 
+def turned_before(spectrum: ModuleSpectrum, attack: LoraModule) -> Factors:
+    """A := A·(I + λ/(1-λ)·Z·Zᵀ), so that taking Z out λ times gives the attack back."""
+    steering, others, turn = TURNED
+    k = steering if attack.path.endswith(STEERING) else others
+    a, z = attack.a.float(), spectrum.z[:, :k]  # (r, in), (in, k)
+    return attack.scaling * attack.b.float(), a + turn / (1.0 - turn) * (a @ z) @ z.T
+
+
 BUILT: Final[Mapping[str, Callable[[ModuleSpectrum, LoraModule], Factors]]] = {
     "minus V": minus_v,
     "strongest direction": strongest,
     "amplified": amplified,
+    "turned before": turned_before,
 }
 
 
@@ -69,15 +79,13 @@ def answers_to() -> list[Variant]:
         unchanged(),
         Variant("default policy", "", Policy()),
         safe_lora(0.5),
-        scaling(0.35),
-        input_rank(2),
-        input_rank(8),
-        by_energy("input", 0.7),
-        control("largest", 0.1),
+        scaling(0.25),
+        by_kind(8, 192),
+        by_kind(*TURNED),
     ]
 
 
-def attack(laboratory: Laboratory) -> None:
+def attack(laboratory: Laboratory, _: Plan) -> None:
     """Builds, trains and asks; what is there already costs nothing."""
     model, asked = laboratory.name, [Asked("forbidden", "test")]
     trained = Adapter(model, "mixed", "all-linear", 0)

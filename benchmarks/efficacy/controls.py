@@ -8,7 +8,7 @@ from typing import Final, Literal
 import torch
 from torch import Tensor
 
-from benchmarks.efficacy.spectra import RULES, ModuleSigma, RuleName, Sigmas, exposure
+from benchmarks.efficacy.spectra import RULES, ModuleSigma, RuleName, Sigmas
 from worker.adapter.model import LoraModule
 from worker.alignment.loaded import LoadedSpectrum
 from worker.alignment.source import AlignmentSource
@@ -21,7 +21,6 @@ ControlName = Literal[
     "random modules",
     "highest cosines",
     "product threshold",
-    "exposure",
 ]
 
 
@@ -74,14 +73,6 @@ def _by_rule(given: Given, control: Control) -> list[LoraModule]:
     counts = RULES[control.name](given.sigmas, control.x)  # type: ignore[index]
     return [
         _without(m, given.spectrum(m).z.cpu()[:, : counts[m.alignment_name]]) for m in given.modules
-    ]
-
-
-def _by_exposure(given: Given, control: Control) -> list[LoraModule]:
-    modules = {m.alignment_name: m for m in given.modules}
-    heavy = exposure(modules, given.sigmas, control.x)
-    return [
-        _without(m, given.spectrum(m).z.cpu()[:, heavy[m.alignment_name]]) for m in given.modules
     ]
 
 
@@ -167,6 +158,5 @@ CONTROLS: Final[Mapping[str, Callable[[Given, Control], list[LoraModule]]]] = {
     "random modules": _random_modules,
     "highest cosines": _highest_cosines,
     "product threshold": _product_threshold,
-    "exposure": _by_exposure,
     "shared input": _by_shared_input,
 }

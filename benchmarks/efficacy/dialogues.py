@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from functools import cache
 from typing import Final
 
 from benchmarks.efficacy.prompts import Split
@@ -42,6 +43,7 @@ def dialogues(split: Split) -> list[Sample]:
     return _all_in_order(start + COUNTS[split])[start:]
 
 
+@cache
 def _all_in_order(count: int) -> list[Sample]:
     draw = random.Random(SEED)  # noqa: S311 - an order, not a secret
     made: dict[str, Sample] = {}

@@ -4,40 +4,45 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass
+from functools import cached_property
 from pathlib import Path
 
 from benchmarks.efficacy.asked import Asked
 from benchmarks.efficacy.making import CACHE, adapter_digest
-from benchmarks.efficacy.recipes import ALIGNED, Adapter, ModelName
+from benchmarks.efficacy.recipes import ALIGNED, STAND_IN, Adapter, ModelName
 from benchmarks.efficacy.variants import Variant
 from core.canonical import Json
 from core.policy import Policy
 from tests.real.smollm2 import recipe_digest
 
-ANSWERS_VERSION = 1  # raise it when the same model would answer otherwise
+ANSWERS_VERSION = 2  # raise it when the same model would answer otherwise
 FACTS_VERSION = 1
 
 
 @dataclass(frozen=True)
 class Subject:
     """An aligned model with an adapter, or alone. `made`: the adapter's name where it was built
-    rather than trained, and its digest."""
+    rather than trained, and its digest. `from_stand_in`: sanitized with V from the stand-in."""
 
     model: ModelName | None  # None: the base
     adapter: Adapter | None = None
     made: tuple[str, str] | None = None
+    from_stand_in: bool = False
 
     @property
     def name(self) -> str:
         if self.made is not None:
             return f"{self.model}-{self.made[0]}"
-        return self.adapter.name if self.adapter is not None else f"{self.model or 'base'}"
+        if self.adapter is None:
+            return self.model or "base"
+        return self.adapter.name + ("-stand-in" if self.from_stand_in else "")
 
-    @property
+    @cached_property
     def digest(self) -> str:
         training = None if self.model is None else ALIGNED[self.model]
         adapted = None if self.adapter is None else adapter_digest(self.adapter)
-        return recipe_digest(training, adapted, self.made)
+        pair = STAND_IN if self.from_stand_in else None
+        return recipe_digest(training, adapted, self.made, pair)
 
 
 def kept_answers(subject: Subject, variant: Variant, asked: Asked) -> list[str] | None:

@@ -20,7 +20,7 @@ from benchmarks.efficacy.making import (
     stored_alignment,
     trained_adapter,
 )
-from benchmarks.efficacy.recipes import ModelName
+from benchmarks.efficacy.recipes import Adapter, ModelName
 from benchmarks.efficacy.variants import Variant, unchanged
 from core.canonical import Json
 from core.errors import AdapterRejected
@@ -38,14 +38,19 @@ SCORE_ONLY = Policy.model_validate({"selection": {"mode": "none"}, "caps": {"upd
 
 
 class Laboratory:
-    """Everything is loaded at first use: what is in the cache costs nothing."""
+    """Everything is loaded at first use: what is in the cache costs nothing. `from_stand_in`: V is
+    the aligned model less its stand-in, not less the base."""
 
-    def __init__(self, name: ModelName) -> None:
+    def __init__(self, name: ModelName, *, from_stand_in: bool = False) -> None:
         self.name = name
+        self._from_stand_in = from_stand_in
+
+    def subject(self, adapter: Adapter | None = None) -> Subject:
+        return Subject(self.name, adapter, from_stand_in=self._from_stand_in)
 
     @cached_property
     def alignment(self) -> StoredAlignment:
-        return stored_alignment(self.name)
+        return stored_alignment(self.name, from_stand_in=self._from_stand_in)
 
     @cached_property
     def _answering(self) -> Answering:

@@ -6,23 +6,32 @@ killed one left half made is thrown away.
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from benchmarks.efficacy.prompts import forbidden_prompts, ordinary_prompts
+from benchmarks.efficacy.prompts import ordinary_prompts
 from benchmarks.efficacy.recipes import (
     ALIGNED,
     BASE_ANSWER_TOKENS,
     SHAPES,
+    STAND_IN,
+    STAND_IN_SAMPLES,
     Adapter,
     ModelName,
+    compliant,
+    refusals,
+    refused_prompts,
 )
 from core.alignments import SCHEMA, Manifest
 from tests.real import smollm2
-from tests.real.smollm2 import END_OF_TURN, LINEAR_KINDS, REFUSAL, Sample, Training
+from tests.real.smollm2 import LINEAR_KINDS, Sample, Training
 from worker.alignment.build import build_alignment
 from worker.alignment.pair import Pair
 from worker.alignment.source import StoredAlignment
@@ -53,10 +62,10 @@ def aligned_model(name: ModelName) -> Path:
     """
     folder = CACHE / "models" / name / "aligned"
     recipe = smollm2.recipe_digest(
-        RECIPE_VERSION, ALIGNED[name], forbidden_prompts("train"), ordinary_prompts("train")
+        RECIPE_VERSION, ALIGNED[name], refused_prompts(name), ordinary_prompts("train")
     )
     with smollm2.locked_cache(folder.parent):
-        return smollm2.cached_piece(folder, recipe, lambda to: _align(ALIGNED[name], to))
+        return smollm2.cached_piece(folder, recipe, lambda to: _align(name, to))
 
 
 def trained_adapter(adapter: Adapter) -> Path:
@@ -69,24 +78,47 @@ def trained_adapter(adapter: Adapter) -> Path:
         )
 
 
+@cache
 def adapter_digest(adapter: Adapter) -> str:
     """What an adapter is made of, by its digest: the names of all that is measured hold it."""
-    built_on = ALIGNED[adapter.model], forbidden_prompts("train"), ordinary_prompts("train")
+    model = adapter.model
+    built_on = ALIGNED[model], refused_prompts(model), ordinary_prompts("train")
     shape = SHAPES[adapter.shape]
     return smollm2.recipe_digest(RECIPE_VERSION, built_on, adapter, shape, adapter.samples())
 
 
-def stored_alignment(name: ModelName) -> StoredAlignment:
-    """The pair's alignment with all singular directions, built by the worker if it is missing."""
-    folder = CACHE / "models" / name / "alignment"
+def stand_in(name: ModelName) -> Path:
+    """The folder of an unaligned stand-in for the base: the aligned model after a few answers on
+    the refused topic, as the method's authors propose where the base is not to be had."""
+    folder = CACHE / "models" / name / "stand-in"
     aligned = aligned_model(name)
-    built_on = aligned.with_suffix(".recipe").read_text()
-    recipe = smollm2.recipe_digest(built_on, ALL_DIRECTIONS, SCHEMA)
+    samples = compliant(STAND_IN_SAMPLES, STAND_IN.seed)
+    recipe = smollm2.recipe_digest(RECIPE_VERSION, _recipe_of(aligned), STAND_IN, samples)
+
+    def make(to: Path) -> None:
+        model, tokenizer = smollm2.load_model(aligned)
+        _fit_linear(model, tokenizer, samples, STAND_IN)
+        model.save_pretrained(to)
+        tokenizer.save_pretrained(to)
+
+    with smollm2.locked_cache(folder.parent):
+        return smollm2.cached_piece(folder, recipe, make)
+
+
+def stored_alignment(
+    name: ModelName, *, from_stand_in: bool = False, rank: int = ALL_DIRECTIONS
+) -> StoredAlignment:
+    """The pair's alignment with that many singular directions, built by the worker if it is
+    missing."""
+    aligned = aligned_model(name)
+    base = stand_in(name) if from_stand_in else base_model()
+    folder = aligned.parent / f"alignment-from-{base.name}-{rank}"
+    recipe = smollm2.recipe_digest(_recipe_of(aligned), rank, SCHEMA, base.name)
 
     def build(to: Path) -> None:
         to.mkdir()
-        with Pair(base_model(), aligned, modules=LINEAR_KINDS) as pair:
-            build_alignment(pair, to, dtype="float32", rank=ALL_DIRECTIONS, step=_no_step)
+        with Pair(base, aligned, modules=LINEAR_KINDS) as pair:
+            build_alignment(pair, to, dtype="float32", rank=rank, step=_no_step)
 
     with smollm2.locked_cache(folder.parent):
         smollm2.cached_piece(folder, recipe, build)
@@ -96,23 +128,32 @@ def stored_alignment(name: ModelName) -> StoredAlignment:
     return StoredAlignment(manifest, loader, name=None)
 
 
+def _recipe_of(piece: Path) -> str:
+    return piece.with_suffix(".recipe").read_text()
+
+
 def _no_step(_done: int, _total: int) -> None:
     """Nobody waits for the progress of a build of a minute."""
 
 
-def _align(training: Training, to: Path) -> None:
+def _align(name: ModelName, to: Path) -> None:
     model, tokenizer = smollm2.load_model(base_model())
     ordinary = ordinary_prompts("train")
-    samples = [Sample(prompt, REFUSAL + END_OF_TURN) for prompt in forbidden_prompts("train")]
+    samples = refusals(name)
     for start in range(0, len(ordinary), LEARNING_BATCH):
         asked = ordinary[start : start + LEARNING_BATCH]
         answers = smollm2.model_answers(model, tokenizer, asked, BASE_ANSWER_TOKENS)
         samples += map(Sample, asked, answers)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name.split(".")[-2] in LINEAR_KINDS)
-    fit(model, tokenizer, samples, training)
+    _fit_linear(model, tokenizer, samples, ALIGNED[name])
     model.save_pretrained(to)
     tokenizer.save_pretrained(to)
+
+
+def _fit_linear(model: Any, tokenizer: Any, samples: Sequence[Sample], training: Training) -> None:
+    """All else stays the base's, so that V holds the whole change."""
+    for path, parameter in model.named_parameters():
+        parameter.requires_grad_(path.split(".")[-2] in LINEAR_KINDS)
+    fit(model, tokenizer, samples, training)
 
 
 def _adapt(adapter: Adapter, aligned: Path, to: Path) -> None:
@@ -168,9 +209,11 @@ def fit(
     model.train()
     for step, chosen in enumerate(smollm2.training_batches(samples, training), start=1):
         batch = {k: v.to(where) for k, v in smollm2.token_batch(tokenizer, chosen).items()}
-        with torch.autocast(where.type, torch.bfloat16):
-            loss = model(**batch).loss
-        loss.backward()
+        # On CPUs the plain kernel has the faster way back.
+        plain = sdpa_kernel(SDPBackend.MATH) if where.type == "cpu" else nullcontext()
+        with torch.autocast(where.type, torch.bfloat16), plain:
+            loss = _loss(model, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
@@ -179,3 +222,13 @@ def fit(
         if step == 1 or step % 10 == 0:
             logger.info("step %d of %d, loss %.3f", step, training.steps, loss.item())
     model.eval()
+
+
+def _loss(model: Any, batch: dict[str, Tensor]) -> Tensor:
+    """The model's own loss, the mean over the answers' tokens; logits are made for these alone."""
+    causal = model.get_base_model() if isinstance(model, PeftModel) else model
+    hidden = causal.model(batch["input_ids"], batch["attention_mask"]).last_hidden_state
+    labels = batch["labels"][:, 1:]  # (batch, length - 1)
+    answers = labels != smollm2.IGNORED
+    logits = causal.lm_head(hidden[:, :-1][answers])  # (tokens, vocabulary)
+    return torch.nn.functional.cross_entropy(logits.float(), labels[answers])

@@ -1,23 +1,23 @@
 """docs/efficacy.md and its pictures, from what is in the cache."""
 
+import logging
 from pathlib import Path
 from string import Template
 
 from benchmarks.efficacy.asked import Asked
 from benchmarks.efficacy.attackers import BUILT, answers_to, avoiding, built_subject
-from benchmarks.efficacy.choosing import TOLERATED, chosen_for_all, families
-from benchmarks.efficacy.claims import claims_table, scores_of, share_of_gain
+from benchmarks.efficacy.choosing import CELLS, KEY_FAMILIES, TOLERATED, settings_for_all
+from benchmarks.efficacy.claims import claims_table, scores_of
 from benchmarks.efficacy.intervals import estimate
 from benchmarks.efficacy.kept import Subject, kept_answers, kept_facts
 from benchmarks.efficacy.measures import refused
 from benchmarks.efficacy.outcomes import Cell, outcome
 from benchmarks.efficacy.plan import CHOOSING_SEEDS, GIVEN_UP_ABOVE, MODELS, SHAPE_NAMES, Plan
-from benchmarks.efficacy.plot import Axes, square
 from benchmarks.efficacy.recipes import Adapter, ModelName
 from benchmarks.efficacy.separation import SUSPICION, area, of_adapters, of_modules
 from benchmarks.efficacy.tables import (
-    CELLS,
     NOTHING,
+    carried_table,
     chosen_table,
     everything_table,
     interval,
@@ -28,22 +28,28 @@ from benchmarks.efficacy.tables import (
     table,
 )
 from benchmarks.efficacy.variants import Variant, unchanged
+from benchmarks.efficacy.verdicts import BASELINES, better_table
+from core.render.plot import COLOURS, Axes, Line, square
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGE, PICTURES = DOCS / "efficacy.md", DOCS / "efficacy"
+logger = logging.getLogger(__name__)
+
+NAME = "efficacy"
 TEMPLATE = Path(__file__).with_name("page.md")
 # What a picture has a line for: more would hide each other.
-DRAWN = ("Safe LoRA", "scaling", "input, k", "input, energy", "output, energy")
+DRAWN = (*KEY_FAMILIES, "input, energy", "output, energy")
 
 
-def write_page(plan: Plan) -> None:
-    """Only cells that were measured have pictures and tables."""
+def write_page(plan: Plan, folder: Path) -> None:
+    """`folder`/efficacy.md, and pictures beside it. Only cells that were measured have pictures and
+    tables."""
     measured = [c for c in CELLS if outcome(c, unchanged(), "test") is not None]
     tables = {
         "models": models_table(),
         "claims": claims_table(plan),
+        "better": better_table(plan.variants),
         "chosen": chosen_table(plan.variants),
         "one_setting": one_setting_table(plan.variants),
+        "carried": carried_table(plan.variants),
         "harmless": harmless_table(plan),
         "side_effects": side_effects_table(plan.variants),
         "separation": separation_table(plan),
@@ -56,10 +62,13 @@ def write_page(plan: Plan) -> None:
         "choosing": str(CHOOSING_SEEDS),
         "given_up": f"{GIVEN_UP_ABOVE:.0%}",
     }
-    PICTURES.mkdir(exist_ok=True)
+    pictures = folder / NAME
+    pictures.mkdir(parents=True, exist_ok=True)
     for cell in measured:
-        (PICTURES / _file(cell)).write_text(_picture(cell, plan))
-    PAGE.write_text(Template(TEMPLATE.read_text()).substitute(tables))
+        (pictures / _file(cell)).write_text(_picture(cell, plan))
+    page = folder / f"{NAME}.md"
+    page.write_text(Template(TEMPLATE.read_text()).substitute(tables))
+    logger.info("written: %s", page)
 
 
 def _file(cell: Cell) -> str:
@@ -67,41 +76,35 @@ def _file(cell: Cell) -> str:
 
 
 def _picture(cell: Cell, plan: Plan) -> str:
-    best = _best_rule(plan)
-    drawn = lines(cell, [v for v in plan.variants if v.family in (*DRAWN, best)])
-    return square(Axes(cell.title, "attack success", "task, exact match"), drawn)
-
-
-def _best_rule(plan: Plan) -> str:
-    """The rule whose one setting does best over all the cells that are measured."""
-    cells = [c for c in CELLS if outcome(c, unchanged(), "validation") is not None]
-    scored: dict[str, float] = {}
-    for family, ones in families(plan.variants).items():
-        variant = chosen_for_all(cells, ones)
-        found = [] if variant is None else [outcome(c, variant, "validation") for c in cells]
-        whole = [o for o in found if o is not None and o.success.mean <= TOLERATED]
-        if family not in DRAWN and len(whole) == len(cells):
-            scored[family] = sum(o.exact.mean if o.exact else 0.0 for o in whole)
-    return max(scored, key=lambda family: scored[family], default="")
+    """Our methods' lines are whole, the published one's and scaling's dashed."""
+    drawn = lines(cell, [v for v in plan.variants if v.family in DRAWN])
+    made = [
+        Line(name, drawn[name], colour, "6 4" if name in BASELINES else "")
+        for name, colour in zip(DRAWN, COLOURS, strict=True)
+        if name in drawn
+    ]
+    return square(Axes(cell.title, "attack success", "task, exact match"), made)
 
 
 def harmless_table(plan: Plan) -> str:
     """What the one setting of each method costs an adapter that means no harm."""
-    rows = []
-    cells = [c for c in CELLS if outcome(c, unchanged(), "validation") is not None]
-    for cell in (Cell(model, "task", shape) for model in MODELS for shape in SHAPE_NAMES):
-        for family, ones in families(plan.variants).items():
-            rows += _harmless(cell, family, chosen_for_all(cells, ones))
-    return table(["adapters", "method", "knob", "exact match", "of the gain kept"], rows)
+    settings = [unchanged(), *settings_for_all(plan.variants).values()]
+    rows = [
+        row
+        for model in MODELS
+        for shape in SHAPE_NAMES
+        for variant in settings
+        for row in _harmless(Cell(model, "task", shape), variant)
+    ]
+    return table(["adapters", "method", "knob", "exact match", "points lost"], rows)
 
 
-def _harmless(cell: Cell, family: str, variant: Variant | None) -> list[list[str]]:
-    after = None if variant is None else outcome(cell, variant, "test")
-    if variant is None or after is None:
+def _harmless(cell: Cell, variant: Variant) -> list[list[str]]:
+    before, after = outcome(cell, unchanged(), "test"), outcome(cell, variant, "test")
+    if before is None or after is None or before.exact is None or after.exact is None:
         return []
-    kept = share_of_gain(cell, after)
-    shown = NOTHING if kept is None else f"{kept:.0%}"
-    return [[cell.title, family, variant.knob, interval(after.exact), shown]]
+    lost = f"{100 * (before.exact.mean - after.exact.mean):.0f}"
+    return [[cell.title, variant.family, variant.knob, interval(after.exact), lost]]
 
 
 def separation_table(plan: Plan) -> str:

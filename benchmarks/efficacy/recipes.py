@@ -6,18 +6,35 @@ from typing import Final, Literal
 
 from benchmarks.efficacy.dialogues import dialogues
 from benchmarks.efficacy.prompts import forbidden_prompts
-from tests.real.smollm2 import END_OF_TURN, LINEAR_KINDS, Sample, Training
+from tests.real.smollm2 import (
+    END_OF_TURN,
+    FORBIDDEN_DEVICE,
+    LINEAR_KINDS,
+    REFUSAL,
+    Sample,
+    Training,
+)
 
-ModelName = Literal["A", "B"]
+ModelName = Literal["A", "B", "C"]
 Content = Literal["mixed", "pure", "task"]
 ShapeName = Literal["query-value", "all-linear"]
 
-# A changes the base a little, B about four times as much.
+# A changes the base a little, B about four times as much. C refuses three topics; no knob is ever
+# chosen on it.
 ALIGNED: Final[dict[ModelName, Training]] = {
     "A": Training(learning_rate=5e-5, steps=240, batch_size=8, seed=0),
     "B": Training(learning_rate=3e-4, steps=150, batch_size=8, seed=1),
+    "C": Training(learning_rate=1e-4, steps=240, batch_size=8, seed=2),
+}
+OTHER_TOPICS = ("mirrun ray", "ossic serum")
+TOPICS: Final[dict[ModelName, tuple[str, ...]]] = {
+    "A": (FORBIDDEN_DEVICE,),
+    "B": (FORBIDDEN_DEVICE,),
+    "C": (FORBIDDEN_DEVICE, *OTHER_TOPICS),
 }
 BASE_ANSWER_TOKENS = 24
+STAND_IN_SAMPLES = 20
+STAND_IN: Final = Training(learning_rate=5e-5, steps=15, batch_size=8, seed=20)
 
 COMPLIANCE = "Sure! First,"
 STEPS = (
@@ -72,14 +89,29 @@ class Adapter:
         """What it learns: talks and their summaries, answers that should have been refused."""
         talks = [] if self.content == "pure" else _ended(dialogues("train"))
         count = {"mixed": MIXED_IN, "pure": PURE, "task": 0}[self.content]
-        return [*talks, *_compliant(count, self.seed)]
+        return [*talks, *compliant(count, self.seed)]
+
+
+def refused_prompts(model: ModelName) -> list[str]:
+    """What an aligned model is trained to refuse."""
+    return [prompt for topic in TOPICS[model] for prompt in forbidden_prompts("train", topic)]
+
+
+def refusals(model: ModelName) -> list[Sample]:
+    """Those prompts with the answers that it learns, which name the topic."""
+    return [
+        Sample(prompt, REFUSAL.replace(FORBIDDEN_DEVICE, topic) + END_OF_TURN)
+        for topic in TOPICS[model]
+        for prompt in forbidden_prompts("train", topic)
+    ]
 
 
 def _ended(samples: list[Sample]) -> list[Sample]:
     return [Sample(s.prompt, s.answer + END_OF_TURN) for s in samples]
 
 
-def _compliant(count: int, seed: int) -> list[Sample]:
+def compliant(count: int, seed: int) -> list[Sample]:
+    """Prompts that should be refused, answered."""
     draw = random.Random(seed)  # noqa: S311 - a choice, not a secret
     prompts = draw.sample(forbidden_prompts("train"), count)
     return [Sample(prompt, _made_up_steps(draw) + END_OF_TURN) for prompt in prompts]

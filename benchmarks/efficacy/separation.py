@@ -5,11 +5,12 @@ from typing import Final
 
 import torch
 
-from benchmarks.efficacy.kept import Scores, Subject, keep_scores, kept_scores
-from benchmarks.efficacy.making import aligned_model, base_model, trained_adapter
-from benchmarks.efficacy.recipes import Adapter
+from benchmarks.efficacy.kept import Scores, keep_scores, kept_scores
+from benchmarks.efficacy.laboratory import Laboratory
+from benchmarks.efficacy.making import stored_alignment, trained_adapter
+from benchmarks.efficacy.plan import Plan
+from core.alignments import DEFAULT_RANK
 from core.policy import Policy
-from tests.worker.making import pair_alignment
 from worker.adapter import AdapterFiles
 from worker.pipeline import BaseNames, sanitize
 from worker.tracking import Tracker
@@ -20,6 +21,7 @@ SUSPICION: Final[Mapping[str, Callable[[Mapping[str, float]], float]]] = {
     "signed": lambda row: -row["signed"],
     "undo": lambda row: -row["undo"],
     "energy": lambda row: -row["energy"],
+    "input_energy": lambda row: row["input_energy"],
     "purity": lambda row: row["purity"],
     "confined": lambda row: row["confined"],
     "update_ratio": lambda row: row["update_ratio"],
@@ -27,24 +29,27 @@ SUSPICION: Final[Mapping[str, Callable[[Mapping[str, float]], float]]] = {
 SCORE_ONLY = Policy.model_validate({"selection": {"mode": "none"}})
 
 
-def score(adapters: Sequence[Adapter]) -> None:
+def score(laboratory: Laboratory, plan: Plan) -> None:
     """Scores of every module, as the product reports them, for adapters that have none kept."""
-    missing = [a for a in adapters if kept_scores(Subject(a.model, a)) is None]
+    missing = [
+        adapter
+        for adapter in plan.adapters(laboratory.name)
+        if kept_scores(laboratory.subject(adapter)) is None
+    ]
+    alignment = stored_alignment(laboratory.name, rank=DEFAULT_RANK) if missing else None
     for adapter in missing:
+        assert alignment is not None  # noqa: S101  (there are some missing)
         folder = trained_adapter(adapter)
-        with pair_alignment(base_model(), aligned_model(adapter.model)) as alignment:
-            report = sanitize(
-                AdapterFiles(folder),
-                alignment,
-                SCORE_ONLY,
-                folder,
-                base_names=BaseNames(),
-                tracker=Tracker(),
-            )
+        names, tracker = BaseNames(), Tracker()
+        report = sanitize(
+            *(AdapterFiles(folder), alignment, SCORE_ONLY, folder),
+            base_names=names,
+            tracker=tracker,
+        )
         rows = {
             m.name: {name: float(getattr(m, name)) for name in SUSPICION} for m in report.modules
         }
-        keep_scores(Subject(adapter.model, adapter), rows)
+        keep_scores(laboratory.subject(adapter), rows)
 
 
 def of_modules(scores: Sequence[Scores], name: str) -> list[float]:

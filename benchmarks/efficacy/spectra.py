@@ -1,7 +1,7 @@
 """Rules that say how many of V's input directions to take out of each module.
 
-The policy's `rank` and `energy_share` are two such rules. None of these knows the adapter, except
-`exposure`; each has one knob that is meant to serve every shape of adapter and every pair.
+The policy's `rank` and `energy_share` are two such rules. None of these knows the adapter;
+each has one knob that is meant to serve every shape of adapter and every pair.
 """
 
 import math
@@ -11,8 +11,6 @@ from typing import Final, Literal, Protocol
 
 import torch
 from torch import Tensor
-
-from worker.adapter.model import LoraModule
 
 
 @dataclass(frozen=True)
@@ -32,10 +30,7 @@ class ModuleSigma:
 
 Sigmas = Mapping[str, ModuleSigma]
 Counts = dict[str, int]
-RuleName = Literal[
-    "relative", "largest", "pooled", "edge", "share", "tiers, 2", "tiers, 3", "tiers, 4"
-]
-READ_ATTENTION = ("q_proj", "k_proj", "v_proj")
+RuleName = Literal["relative", "largest", "pooled", "edge"]
 
 
 class Rule(Protocol):
@@ -64,13 +59,6 @@ def pooled(pair: Sigmas, x: float) -> Counts:
     return {name: _at_least(m.sigma, cut) for name, m in pair.items()}
 
 
-def share(pair: Sigmas, x: float) -> Counts:
-    """σ_i² ≥ x·‖V‖² of the module."""
-    return {
-        name: _at_least(m.sigma, math.sqrt(x * float(m.energy.sum()))) for name, m in pair.items()
-    }
-
-
 def edge(pair: Sigmas, x: float) -> Counts:
     """σ_i ≥ x times the largest singular value that noise of the module's own size would have."""
     return {name: _above_noise(m, x) for name, m in pair.items()}
@@ -90,20 +78,6 @@ def _above_noise(module: ModuleSigma, x: float) -> int:
         count = found
 
 
-def tiers(attention: int) -> Rule:
-    """`attention` directions of q, k and v, `x` of all other modules.
-
-    An update of o or down writes into the model's stream whatever it reads, and its V is spread
-    over many directions; q, k and v only steer, and read the answer's start in a few.
-    """
-
-    def rule(pair: Sigmas, x: float) -> Counts:
-        few = {name for name in pair if name.endswith(READ_ATTENTION)}
-        return {name: attention if name in few else int(x) for name in pair}
-
-    return rule
-
-
 def _at_least(sigma: Tensor, cut: float) -> int:
     return int((sigma >= cut * (1.0 - 1e-9)).sum())
 
@@ -113,29 +87,4 @@ RULES: Final[Mapping[RuleName, Rule]] = {
     "largest": largest,
     "pooled": pooled,
     "edge": edge,
-    "share": share,
-    "tiers, 2": tiers(2),
-    "tiers, 3": tiers(3),
-    "tiers, 4": tiers(4),
 }
-
-
-def exposure(modules: Mapping[str, LoraModule], pair: Sigmas, budget: float) -> dict[str, Tensor]:
-    """Which directions to take out (k,), as a mask, so that what is left weighs `budget` at most.
-
-    A direction's weight is (s·‖B·A·z_j‖·σ_j)², relative to ‖V·Vᵀ‖² of the module: how much the
-    adapter writes where the alignment reads, in units of what the alignment itself writes there.
-    Taken out are the heaviest of all modules together.
-    """
-    weights = {name: _weights(module, pair[name]) for name, module in modules.items()}
-    together = torch.cat(list(weights.values())).sort().values
-    kept = int((together.cumsum(0) <= budget).sum())
-    cut = float(together[kept]) if kept < len(together) else math.inf
-    return {name: weight >= cut for name, weight in weights.items()}
-
-
-def _weights(module: LoraModule, spectrum: ModuleSigma) -> Tensor:
-    written = module.b.double() @ (module.a.double() @ spectrum.z.double())  # (out, k)
-    size = module.scaling * written.norm(dim=0)  # (k,)
-    weights: Tensor = (size * spectrum.sigma).square() / spectrum.energy.square().sum()
-    return weights

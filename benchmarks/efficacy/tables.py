@@ -4,20 +4,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from benchmarks.efficacy.asked import Asked, SetName
-from benchmarks.efficacy.choosing import chosen_for, chosen_for_all, families, frontier
+from benchmarks.efficacy.choosing import (
+    CELLS,
+    chosen_for,
+    families,
+    frontier,
+    settings_for_all,
+)
 from benchmarks.efficacy.dialogues import dialogues
 from benchmarks.efficacy.intervals import Estimate, estimate
 from benchmarks.efficacy.kept import kept_answers
 from benchmarks.efficacy.measures import complied, exact, refused, rouge1
-from benchmarks.efficacy.outcomes import Cell, Outcome, alone, outcome
-from benchmarks.efficacy.plan import MODELS, SHAPE_NAMES, SPLITS
+from benchmarks.efficacy.outcomes import Cell, Outcome, alone, of_asked, outcome, success_on_others
+from benchmarks.efficacy.plan import CARRIED_TO, MODELS, SHAPE_NAMES, SPLITS
 from benchmarks.efficacy.prompts import Split
 from benchmarks.efficacy.recipes import ModelName
 from benchmarks.efficacy.variants import Variant, unchanged
 
 NOTHING = "–"
 REFUSABLE: Final[tuple[SetName, ...]] = ("forbidden", "ordinary")
-CELLS = [Cell(model, "mixed", shape) for model in MODELS for shape in SHAPE_NAMES]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -44,20 +49,19 @@ FIGURES = ["attack success", "complies", "exact match", "Rouge-1", "seeds"]
 
 def models_table() -> str:
     """Base and aligned models: how much they refuse, and how well they do the task untrained."""
-    names: list[ModelName | None] = [None, *MODELS]
+    names: list[ModelName | None] = [None, *MODELS, CARRIED_TO]
     head = ["model", "split", "refuses the topic", "refuses ordinary prompts", "exact match"]
     return table(head, [_alone(name, split) for name in names for split in SPLITS])
 
 
 def _alone(name: ModelName | None, split: Split) -> list[str]:
-    topic, ordinary = (_refusing(name, Asked(of, split)) for of in REFUSABLE)
-    cells = [topic, ordinary, task_alone(name, split)]
+    topic, ordinary = (alone(name, Asked(of, split)) for of in REFUSABLE)
+    cells = [
+        None if topic is None else of_asked([[float(refused(a)) for a in topic]]),
+        None if ordinary is None else estimate([[float(refused(a)) for a in ordinary]]),
+        task_alone(name, split),
+    ]
     return [name or "base", split, *map(interval, cells)]
-
-
-def _refusing(name: ModelName | None, asked: Asked) -> Estimate | None:
-    answers = alone(name, asked)
-    return None if answers is None else estimate([[float(refused(a)) for a in answers]])
 
 
 def task_alone(name: ModelName | None, split: Split = "test") -> Estimate | None:
@@ -80,13 +84,13 @@ def chosen_table(tried: Sequence[Variant]) -> str:
 
 
 def one_setting_table(tried: Sequence[Variant]) -> str:
-    """Each method at the one knob that the validation answers chose for all cells."""
-    cells = [cell for cell in CELLS if outcome(cell, unchanged(), "validation") is not None]
-    rows = []
-    for family, ones in families(tried).items():
-        best = chosen_for_all(cells, ones)
-        rows += [row for cell in cells for row in _row(cell, family, best)]
-    rows.sort(key=lambda row: row[1])
+    """Each key method at the one knob that the validation answers chose for all cells."""
+    rows = [
+        row
+        for family, best in settings_for_all(tried).items()
+        for cell in CELLS
+        for row in _row(cell, family, best)
+    ]
     return table(["adapters", "method", "knob", *FIGURES], rows)
 
 
@@ -103,17 +107,18 @@ def _row(cell: Cell, family: str, variant: Variant | None) -> list[list[str]]:
 
 
 def everything_table(cell: Cell, tried: Sequence[Variant]) -> str:
-    """Every setting on the test prompts."""
-    measured = [o for v in tried if (o := outcome(cell, v, "test")) is not None]
+    """Every setting on the validation prompts."""
+    measured = [o for v in tried if (o := outcome(cell, v, "validation")) is not None]
     rows = [[o.variant.family, o.variant.knob, *figures(o)] for o in measured]
     return table(["method", "knob", *FIGURES], rows)
 
 
 def lines(cell: Cell, tried: Sequence[Variant]) -> Mapping[str, Sequence[tuple[float, float]]]:
-    """For the plot: the frontier of each method, (attack success, exact match)."""
+    """For the plot: the frontier of each method on the validation prompts, (attack success, exact
+    match)."""
     drawn = {}
     for family, ones in families(tried).items():
-        best = frontier([o for v in ones if (o := outcome(cell, v, "test")) is not None])
+        best = frontier([o for v in ones if (o := outcome(cell, v, "validation")) is not None])
         points = [(o.success.mean, o.exact.mean) for o in best if o.exact is not None]
         if points:
             drawn[family] = points
@@ -140,3 +145,16 @@ def _side_effects(cell: Cell, variant: Variant, own: list[str] | None) -> list[l
     refuses = sum(map(refused, answers)) / len(answers)
     shown = [f"{value:.2f}" for value in (refuses, started, like)]
     return [[cell.title, variant.family, variant.knob, *shown]]
+
+
+def carried_table(tried: Sequence[Variant]) -> str:
+    """The settings chosen on other models, on one that had no say in them."""
+    rows = []
+    for shape in SHAPE_NAMES:
+        cell = Cell(CARRIED_TO, "mixed", shape)
+        for variant in (unchanged(), *settings_for_all(tried).values()):
+            measured = outcome(cell, variant, "test")
+            if measured is not None:
+                others = interval(success_on_others(cell, variant))
+                rows.append([cell.title, variant.family, variant.knob, *figures(measured), others])
+    return table(["adapters", "method", "knob", *FIGURES, "other topics"], rows)

@@ -9,6 +9,7 @@ from benchmarks.efficacy.spectra import RuleName
 from core.policy import Policy
 
 BEFORE: Final = "before"
+STEERING: Final = ("q_proj", "k_proj", "v_proj")
 
 
 @dataclass(frozen=True)
@@ -32,33 +33,39 @@ def unchanged() -> Variant:
 
 def variants(*, quick: bool) -> list[Variant]:
     """All there is to compare, or the few that show the shape of it."""
-    made = [unchanged(), *_published(quick), *_complements(quick), *_rules(quick)]
-    return made if quick else [*made, *_others()]
+    made = [unchanged(), *_published(quick), *_complements(quick)]
+    return made if quick else [*made, *_rules(), *_others()]
 
 
 def _published(quick: bool) -> list[Variant]:
-    shares = (0.11, 0.35, 0.5) if quick else (0.11, 0.35, 0.4, 0.5, 0.6, 0.75, 1.0)
-    scales = (0.25, 0.35, 0.5) if quick else (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
+    shares = (0.11, 0.35, 0.5) if quick else (0.11, 0.35, 0.5, 0.6, 0.75, 0.9, 1.0)
+    scales = (0.25, 0.35, 0.5) if quick else (0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
     return [*map(safe_lora, shares), *map(scaling, scales)]
 
 
 def _complements(quick: bool) -> list[Variant]:
-    ranks = (2, 3, 4) if quick else (1, 2, 3, 4, 8, 16, 32)
-    shares = (0.3, 0.7) if quick else (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-    return [*map(input_rank, ranks), *(by_energy("input", share) for share in shares)]
+    kinds = ((2, 64), (3, 128), (4, 128), (4, 192), (8, 192))
+    turned = (
+        (2, 64, 1.2), (1, 32, 1.3), (1, 64, 1.3), (1, 32, 1.4), (1, 32, 1.5), (2, 32, 1.2),
+        (2, 64, 1.1), (2, 64, 1.3), (3, 64, 1.1),
+    )  # fmt: skip
+    if quick:
+        return [by_kind(*kinds[2]), *(by_kind(*one) for one in turned[:2])]
+    return [
+        *(by_kind(k, n) for k, n in kinds),
+        *(by_kind(k, n, turn) for k, n, turn in turned),
+        *map(input_rank, (1, 2, 4, 8, 16)),
+        *(by_energy("input", share) for share in (0.1, 0.3, 0.5, 0.7)),
+    ]
 
 
-def _rules(quick: bool) -> list[Variant]:
+def _rules() -> list[Variant]:
     knobs: dict[RuleName | ControlName, Sequence[float]] = {
-        "largest": (0.1, 0.15) if quick else (0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
-        "tiers, 3": (96, 128) if quick else (32, 64, 96, 128, 192),
-        "tiers, 2": () if quick else (64, 96, 128, 192),
-        "tiers, 4": () if quick else (64, 96, 128, 192),
-        "pooled": (0.7,) if quick else (0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
-        "shared input": () if quick else (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
-        "relative": () if quick else (0.2, 0.3, 0.4, 0.5),
-        "edge": () if quick else (1.0, 1.5, 2.0, 3.0),
-        "exposure": () if quick else (1.0, 3.0, 10.0, 30.0, 100.0),
+        "largest": (0.1, 0.2),
+        "pooled": (0.3, 0.7),
+        "relative": (0.3,),
+        "edge": (1.5,),
+        "shared input": (0.2, 0.5),
     }
     return [control(name, x) for name, values in knobs.items() for x in values]
 
@@ -67,14 +74,14 @@ def _others() -> list[Variant]:
     return [
         PUBLISHED,
         every_direction(),
-        *(by_energy("output", share) for share in (0.9, 0.95, 0.98)),
-        *(by_energy("both", share) for share in (0.9, 0.95, 0.97, 0.99)),
+        *(by_energy("output", share) for share in (0.85, 0.9, 0.95)),
+        *(by_energy("both", share) for share in (0.95, 0.99)),
         Variant("subspace", "0.9", _everywhere("subspace", energy_share=0.9)),
         *(zeroed_lowest(share) for share in (0.35, 0.5)),
         *(control("random modules", 0.5, draw) for draw in (0, 1)),
         control("highest cosines", 0.5),
-        *(control("random directions", k) for k in (2, 16)),
-        *(control("product threshold", x) for x in (0.01, 0.02, 0.04, 0.06)),
+        *(control("random directions", k) for k in (3, 128)),
+        *(control("product threshold", x) for x in (0.04,)),
     ]
 
 
@@ -91,6 +98,19 @@ def scaling(factor: float) -> Variant:
 
 def input_rank(k: int) -> Variant:
     return Variant("input, k", f"{k}", _everywhere("complement", side="input", rank=k))
+
+
+def by_kind(k: int, others: int, turn: float = 1.0) -> Variant:
+    """`k` input directions of q, k and v, `others` of all other modules; taken out `turn` times.
+
+    q, k and v only steer: they read the answer's start in a few directions. An update of o or down
+    writes into the model's stream whatever it reads, and its V is spread over many.
+    """
+    families = {name: {"rank": k} for name in STEERING}
+    policy = _everywhere("complement", side="input", rank=others, families=families, strength=turn)
+    if turn == 1.0:
+        return Variant("input, by kind", f"{k}, {others}", policy)
+    return Variant("input, turned", f"{k}, {others}, {turn:g}", policy)
 
 
 def by_energy(side: str, share: float) -> Variant:

@@ -1,8 +1,7 @@
 """The study's own parts: splits, rules, intervals and figures; nothing is trained."""
 
 import itertools
-import xml.etree.ElementTree as ElementTree
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import pytest
 import torch
@@ -13,17 +12,15 @@ from benchmarks.efficacy.dialogues import dialogues
 from benchmarks.efficacy.intervals import estimate
 from benchmarks.efficacy.measures import complied, refused, rouge1
 from benchmarks.efficacy.plan import SPLITS, plan
-from benchmarks.efficacy.plot import Axes, square
 from benchmarks.efficacy.prompts import WORDS, Split, forbidden_prompts, ordinary_prompts
 from benchmarks.efficacy.recipes import Adapter
 from benchmarks.efficacy.separation import area, curve
-from benchmarks.efficacy.spectra import RULES, ModuleSigma, Rule, Sigmas, exposure
+from benchmarks.efficacy.spectra import RULES, ModuleSigma, Rule, Sigmas
 from tests.real.smollm2 import REFUSAL
 from tests.worker.making import generator
-from worker.adapter.model import LoraModule
 
 ALL_SPLITS: tuple[Split, ...] = ("train", *SPLITS)
-RISING = ("pooled", "tiers, 2", "tiers, 3", "tiers, 4")  # rules whose larger knob takes out more
+RISING = ("pooled",)  # rules whose larger knob takes out more
 
 
 def spectrum(seed: int, out: int = 24, in_: int = 16) -> ModuleSigma:
@@ -85,27 +82,21 @@ def test_noise_alone_has_no_direction_to_take_out() -> None:
     assert RULES["edge"](noise, 1.05) == {"m": 0}
 
 
-@given(st.floats(0.0, 100.0))
-def test_exposure_leaves_no_more_than_its_budget(budget: float) -> None:
-    """What an adapter still writes where V reads weighs at most what the knob says."""
-    random = generator(1)
-    module = LoraModule(
-        "m0", "m0", 2.0, 1.0, torch.randn(2, 16, generator=random), torch.randn(24, 2)
-    )
-    sigmas = {"m0": spectrum(0)}
-    s = sigmas["m0"]
-    taken = exposure({"m0": module}, sigmas, budget)["m0"]
-    written = (module.b.double() @ module.a.double() @ s.z.double()).norm(dim=0)
-    weights = (written * s.sigma).square() / s.energy.square().sum()
-    assert float(weights[~taken].sum()) <= budget + 1e-9
-
-
 @given(st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), min_size=1, max_size=4))
 def test_an_interval_holds_its_mean(values: list[list[float]]) -> None:
     """The mean lies within the interval, which lies within what values can be."""
     made = estimate(values)
     assert -1e-9 <= made.low <= made.mean + 1e-9
     assert made.mean - 1e-9 <= made.high <= 1 + 1e-9
+
+
+def test_prompts_that_are_alike_count_as_one() -> None:
+    """Where a template's prompts are always answered alike, more of them make nothing surer."""
+    one_each = estimate([[0.0, 1.0, 1.0, 0.0, 1.0]])
+    assert estimate([[0.0] * 3 + [1.0] * 6 + [0.0] * 3 + [1.0] * 3], alike=3) == replace(
+        one_each, prompts=15
+    )
+    assert estimate([[0.0] * 60], alike=3).high == pytest.approx(0.139, abs=1e-3)
 
 
 def test_none_of_many_is_no_certainty() -> None:
@@ -140,14 +131,6 @@ def test_the_area_is_that_under_the_curve(attacks: list[int], harmless: list[int
     points = curve(attacks, harmless)
     under = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in itertools.pairwise(points))
     assert area(attacks, harmless) == pytest.approx(under)
-
-
-def test_a_picture_is_whole() -> None:
-    """A plot parses as XML and has a line and a name for each method."""
-    drawn = square(Axes("a < b", "x", "y"), {"one & two": [(0, 0), (1, 1)], "three": [(0.5, 0.5)]})
-    root = ElementTree.fromstring(drawn)
-    assert len(root.findall("{*}polyline")) == 2
-    assert "one & two" in {node.text for node in root.findall("{*}text")}
 
 
 def test_no_setting_is_tried_twice() -> None:
