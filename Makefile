@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DATA ?= var/demo
 
-.PHONY: help demo up test lint format docs fuzz real bench-align efficacy clean
+.PHONY: help demo demo-llm up test lint format docs fuzz real bench-align efficacy clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,9 @@ help:
 
 demo: .venv/ready ## start everything, sanitize one small adapter with curl, stop
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash demo/run.sh "$(DATA)"
+
+demo-llm: .venv/ready-real ## a language model attacked and sanitized, side by side; minutes on the first run
+	@$(BIN)/python -m demo.llm $(ARGS)
 
 up: .venv/ready ## start everything and keep it running
 	$(BIN)/safelora-gate up
@@ -46,7 +49,7 @@ efficacy: .venv/ready-real ## the efficacy study: minutes with ARGS=--quick, els
 	$(BIN)/python -m benchmarks.efficacy $(ARGS)
 
 clean: ## remove the environment, caches and the demo; what `up` keeps under var stays
-	rm -rf .venv .cache var/demo build *.egg-info
+	rm -rf .venv .cache var/demo var/demo-llm build *.egg-info
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 …") if sys.version_info < (3, 11) else None'

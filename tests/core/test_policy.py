@@ -165,7 +165,7 @@ def test_defaults_refuse_and_report() -> None:
     assert policy.caps.elements == 2**32
 
 
-COMPLEMENT = {"method": "complement", "side": "input", "selection": {"mode": "all"}}
+COMPLEMENT: dict[str, Any] = {"method": "complement", "side": "input", "selection": {"mode": "all"}}
 
 
 @pytest.mark.parametrize(
