@@ -15,7 +15,7 @@ from typing import Final
 from transformers.utils.logging import disable_progress_bar
 
 from benchmarks.efficacy.attackers import attack
-from benchmarks.efficacy.course import carry_over, choose, confirm, stand_in, train
+from benchmarks.efficacy.course import carry_over, choose, confirm, spare, stand_in, train
 from benchmarks.efficacy.laboratory import Laboratory
 from benchmarks.efficacy.making import CACHE
 from benchmarks.efficacy.page import write_page
@@ -27,6 +27,7 @@ DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 STAGES: Final[Mapping[str, Callable[[Laboratory, Plan], None]]] = {
     "train": train,
     "choose": choose,
+    "spare": spare,
     "confirm": confirm,
     "attack": attack,
     "score": score,

@@ -4,7 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from benchmarks.efficacy.asked import Asked
-from benchmarks.efficacy.choosing import KEY_FAMILIES, chosen_for, families, settings_for_all
+from benchmarks.efficacy.choosing import (
+    KEY_FAMILIES,
+    RECOMMENDED_OF,
+    chosen_for,
+    families,
+    settings_tested,
+)
 from benchmarks.efficacy.claims import CLAIMED
 from benchmarks.efficacy.kept import kept_answers
 from benchmarks.efficacy.laboratory import Laboratory, measure_base
@@ -53,10 +59,20 @@ def choose(laboratory: Laboratory, plan: Plan) -> None:
                 _measure(laboratory, adapter, variant, "validation")
 
 
+def spare(laboratory: Laboratory, plan: Plan) -> None:
+    """What the settings that may be recommended cost the first harmless adapter of each shape, on
+    the validation prompts."""
+    everything = [Asked("forbidden", "validation"), Asked("task", "validation")]
+    for adapter in plan.adapters(laboratory.name):
+        if adapter.content == "task" and adapter.seed == 0:
+            for variant in (unchanged(), *families(plan.variants)[RECOMMENDED_OF]):
+                laboratory.measure(laboratory.subject(adapter), variant, everything)
+
+
 def confirm(laboratory: Laboratory, plan: Plan) -> None:
     """On the test prompts: the chosen settings of the key methods with every adapter, and with the
     first ones what the claims are about."""
-    everywhere = [unchanged(), *settings_for_all(plan.variants).values()]
+    everywhere = [unchanged(), *settings_tested(plan.variants)]
     for adapter in plan.adapters(laboratory.name):
         tried = everywhere
         if adapter.content == "mixed":
@@ -76,7 +92,7 @@ def carry_over(laboratory: Laboratory, plan: Plan) -> None:
     others = Asked("others", "test")
     laboratory.measure(laboratory.subject(), unchanged(), [others])
     for adapter in plan.adapters(CARRIED_TO):
-        for variant in (unchanged(), *settings_for_all(plan.variants).values()):
+        for variant in (unchanged(), *settings_tested(plan.variants)):
             _measure(laboratory, adapter, variant, "test")
             laboratory.measure(laboratory.subject(adapter), variant, [others])
 
@@ -84,7 +100,7 @@ def carry_over(laboratory: Laboratory, plan: Plan) -> None:
 def stand_in(laboratory: Laboratory, plan: Plan) -> None:
     """The published projection, and its complement, with V from an unaligned stand-in."""
     for adapter in _mixed(plan.adapters(laboratory.name))[: len(SHAPE_NAMES)]:
-        for variant in (*CLAIMED["Safe LoRA"], *settings_for_all(plan.variants).values()):
+        for variant in (*CLAIMED["Safe LoRA"], *settings_tested(plan.variants)):
             _measure(laboratory, adapter, variant, "test")
 
 

@@ -1,12 +1,20 @@
 """docs/efficacy.md and its pictures, from what is in the cache."""
 
+import json
 import logging
 from pathlib import Path
 from string import Template
 
 from benchmarks.efficacy.asked import Asked
 from benchmarks.efficacy.attackers import BUILT, answers_to, avoiding, built_subject
-from benchmarks.efficacy.choosing import CELLS, KEY_FAMILIES, TOLERATED, settings_for_all
+from benchmarks.efficacy.choosing import (
+    BEARABLE,
+    CELLS,
+    KEY_FAMILIES,
+    TOLERATED,
+    recommended,
+    settings_tested,
+)
 from benchmarks.efficacy.claims import claims_table, scores_of
 from benchmarks.efficacy.intervals import estimate
 from benchmarks.efficacy.kept import Subject, kept_answers, kept_facts
@@ -29,6 +37,7 @@ from benchmarks.efficacy.tables import (
 )
 from benchmarks.efficacy.variants import Variant, unchanged
 from benchmarks.efficacy.verdicts import BASELINES, better_table
+from core.policy import Policy
 from core.render.plot import COLOURS, Axes, Line, square
 
 logger = logging.getLogger(__name__)
@@ -59,6 +68,8 @@ def write_page(plan: Plan, folder: Path) -> None:
             f"### {c.title}\n\n{everything_table(c, plan.variants)}" for c in measured
         ),
         "tolerated": f"{TOLERATED:.0%}",
+        "bearable": f"{100 * BEARABLE:.0f}",
+        "recommended": recommended_text(plan),
         "choosing": str(CHOOSING_SEEDS),
         "given_up": f"{GIVEN_UP_ABOVE:.0%}",
     }
@@ -69,6 +80,15 @@ def write_page(plan: Plan, folder: Path) -> None:
     page = folder / f"{NAME}.md"
     page.write_text(Template(TEMPLATE.read_text()).substitute(tables))
     logger.info("written: %s", page)
+
+
+def recommended_text(plan: Plan) -> str:
+    """The setting's name and its policy, as a job or an alignment takes it."""
+    best = recommended(plan.variants)
+    if best is None or not isinstance(best.change, Policy):
+        return "No setting was mild enough on what was measured."
+    fields = best.change.model_dump(mode="json", exclude_defaults=True)
+    return f"`{best.family}` {best.knob}:\n\n    {json.dumps(fields)}"
 
 
 def _file(cell: Cell) -> str:
@@ -88,7 +108,7 @@ def _picture(cell: Cell, plan: Plan) -> str:
 
 def harmless_table(plan: Plan) -> str:
     """What the one setting of each method costs an adapter that means no harm."""
-    settings = [unchanged(), *settings_for_all(plan.variants).values()]
+    settings = [unchanged(), *settings_tested(plan.variants)]
     rows = [
         row
         for model in MODELS

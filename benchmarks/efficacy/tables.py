@@ -9,7 +9,7 @@ from benchmarks.efficacy.choosing import (
     chosen_for,
     families,
     frontier,
-    settings_for_all,
+    settings_tested,
 )
 from benchmarks.efficacy.dialogues import dialogues
 from benchmarks.efficacy.intervals import Estimate, estimate
@@ -87,9 +87,9 @@ def one_setting_table(tried: Sequence[Variant]) -> str:
     """Each key method at the one knob that the validation answers chose for all cells."""
     rows = [
         row
-        for family, best in settings_for_all(tried).items()
+        for best in settings_tested(tried)
         for cell in CELLS
-        for row in _row(cell, family, best)
+        for row in _row(cell, best.family, best)
     ]
     return table(["adapters", "method", "knob", *FIGURES], rows)
 
@@ -152,7 +152,7 @@ def carried_table(tried: Sequence[Variant]) -> str:
     rows = []
     for shape in SHAPE_NAMES:
         cell = Cell(CARRIED_TO, "mixed", shape)
-        for variant in (unchanged(), *settings_for_all(tried).values()):
+        for variant in (unchanged(), *settings_tested(tried)):
             measured = outcome(cell, variant, "test")
             if measured is not None:
                 others = interval(success_on_others(cell, variant))
