@@ -47,7 +47,8 @@ def main() -> None:
         carry_over(Laboratory(CARRIED_TO), chosen)
         for model in chosen.models:
             stand_in(Laboratory(model, from_stand_in=True), chosen)
-    write_page(chosen, CACHE / "quick" if arguments.quick else DOCS)
+    if not arguments.stage:
+        write_page(chosen, CACHE / "quick" if arguments.quick else DOCS)
 
 
 def _arguments() -> argparse.Namespace:

@@ -8,6 +8,7 @@ from string import Template
 from benchmarks.efficacy.asked import Asked
 from benchmarks.efficacy.attackers import BUILT, answers_to, avoiding, built_subject
 from benchmarks.efficacy.choosing import (
+    BASELINES,
     BEARABLE,
     CELLS,
     KEY_FAMILIES,
@@ -36,7 +37,7 @@ from benchmarks.efficacy.tables import (
     table,
 )
 from benchmarks.efficacy.variants import Variant, unchanged
-from benchmarks.efficacy.verdicts import BASELINES, better_table
+from benchmarks.efficacy.verdicts import better_table
 from core.policy import Policy
 from core.render.plot import COLOURS, Axes, Line, square
 

@@ -2,13 +2,19 @@
 
 from collections.abc import Sequence
 
-from benchmarks.efficacy.choosing import CELLS, KEY_FAMILIES, chosen_for, families, settings_for_all
+from benchmarks.efficacy.choosing import (
+    BASELINES,
+    CELLS,
+    KEY_FAMILIES,
+    chosen_for,
+    families,
+    settings_for_all,
+)
 from benchmarks.efficacy.claims import share_of_gain
 from benchmarks.efficacy.outcomes import Cell, Outcome, outcome
 from benchmarks.efficacy.tables import NOTHING, interval, table
 from benchmarks.efficacy.variants import Variant
 
-BASELINES = ("Safe LoRA", "scaling")
 OURS = tuple(family for family in KEY_FAMILIES if family not in BASELINES)
 
 
