@@ -1,0 +1,1 @@
+"""What sanitizing does to adapters of any pair of checkpoints, on prompts of one's own."""
