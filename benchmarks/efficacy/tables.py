@@ -26,6 +26,9 @@ REFUSABLE: Final[tuple[SetName, ...]] = ("forbidden", "ordinary")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    rows = list(rows)
+    if not rows:
+        return "Not measured yet."
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

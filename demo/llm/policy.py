@@ -10,9 +10,9 @@ POLICY: Final = Policy.model_validate(
     {
         "method": "complement",
         "side": "input",
-        "rank": 64,
-        "families": {name: {"rank": 2} for name in ("q_proj", "k_proj", "v_proj")},
-        "strength": 1.2,
+        "rank": 32,
+        "families": {name: {"rank": 1} for name in ("q_proj", "k_proj", "v_proj")},
+        "strength": 1.3,
         "selection": {"mode": "all"},
         "scores": "spectrum",
     }

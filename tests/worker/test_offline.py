@@ -15,18 +15,8 @@ ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 REPORTS = ("report.html", "report.json", "timings.json")
 ROW = {
     *("name", "layer", "family", "rank", "scaling", "out", "in"),
-    *(
-        "cosine",
-        "baseline",
-        "signed",
-        "undo",
-        "energy",
-        "input_energy",
-        "directions",
-        "purity",
-        "confined",
-    ),
-    *("retained", "update_ratio"),
+    *("cosine", "baseline", "signed", "undo", "energy", "input_energy", "directions"),
+    *("purity", "confined", "retained", "update_ratio"),
     *("projected", "borderline", "reason", "refactored", "widened"),
 }
 REPORT = {
