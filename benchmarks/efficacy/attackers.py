@@ -93,14 +93,14 @@ def attack(laboratory: Laboratory, _: Plan) -> None:
         subject, folder = built(laboratory, name, trained)
         for variant in answers_to():
             laboratory.measure(subject, variant, asked, folder)
-    for adapter in avoiding(model):
-        for variant in answers_to():
-            laboratory.measure(Subject(model, adapter), variant, asked)
     begun = [Asked("prefilled", "test")]
     laboratory.measure(Subject(model), unchanged(), begun)
     for one in (replace(trained, shape="query-value"), trained):
         for variant in answers_to():
             laboratory.measure(Subject(model, one), variant, begun)
+    for adapter in avoiding(model):
+        for variant in answers_to():
+            laboratory.measure(Subject(model, adapter), variant, asked)
 
 
 def avoiding(model: ModelName) -> list[Adapter]:
