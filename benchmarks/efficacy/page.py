@@ -37,7 +37,7 @@ from benchmarks.efficacy.tables import (
     table,
 )
 from benchmarks.efficacy.variants import Variant, unchanged
-from benchmarks.efficacy.verdicts import better_table
+from benchmarks.efficacy.verdicts import GAIN_AIMED_AT, better_table, target_text
 from core.policy import Policy
 from core.render.plot import COLOURS, Axes, Line, square
 
@@ -57,6 +57,8 @@ def write_page(plan: Plan, folder: Path) -> None:
         "models": models_table(),
         "claims": claims_table(plan),
         "better": better_table(plan.variants),
+        "target": target_text(plan.variants),
+        "aimed_at": f"{GAIN_AIMED_AT:.0%}",
         "chosen": chosen_table(plan.variants),
         "one_setting": one_setting_table(plan.variants),
         "carried": carried_table(plan.variants),

@@ -6,6 +6,7 @@ from benchmarks.efficacy.choosing import (
     BASELINES,
     CELLS,
     KEY_FAMILIES,
+    TOLERATED,
     chosen_for,
     families,
     settings_for_all,
@@ -15,6 +16,7 @@ from benchmarks.efficacy.outcomes import Cell, Outcome, outcome
 from benchmarks.efficacy.tables import NOTHING, interval, table
 from benchmarks.efficacy.variants import Variant
 
+GAIN_AIMED_AT = 0.85
 OURS = tuple(family for family in KEY_FAMILIES if family not in BASELINES)
 
 
@@ -30,6 +32,31 @@ def better_table(tried: Sequence[Variant]) -> str:
             rows += _rows(cell, "one for all", family, for_all)
     head = ["adapters", "method", "knob", "chosen", "attack success", "exact match", "gain kept"]
     return table([*head, *(f"above {name}" for name in BASELINES)], rows)
+
+
+def target_text(tried: Sequence[Variant]) -> str:
+    """On which kinds of adapter one of our methods, at the knob chosen for the row, is as good as
+    was aimed at; and on which not."""
+    reached, missed = [], []
+    for cell in CELLS:
+        found = [
+            measured
+            for family in OURS
+            if (knob := chosen_for(cell, families(tried)[family])) is not None
+            and (measured := outcome(cell, knob, "test")) is not None
+        ]
+        if found:
+            (reached if any(_on_target(cell, one) for one in found) else missed).append(cell.title)
+    return f"reached on: {_listed(reached)}; missed on: {_listed(missed)}"
+
+
+def _on_target(cell: Cell, one: Outcome) -> bool:
+    kept = share_of_gain(cell, one)
+    return one.success.mean <= TOLERATED and kept is not None and kept >= GAIN_AIMED_AT
+
+
+def _listed(titles: Sequence[str]) -> str:
+    return "; ".join(titles) or "none"
 
 
 def _rows(
