@@ -37,7 +37,8 @@ def better_table(tried: Sequence[Variant]) -> str:
 def target_text(tried: Sequence[Variant]) -> str:
     """On which kinds of adapter one of our methods, at the knob chosen for the row, is as good as
     was aimed at; and on which not."""
-    reached, missed = [], []
+    reached: list[str] = []
+    missed: list[str] = []
     for cell in CELLS:
         found = [
             measured
