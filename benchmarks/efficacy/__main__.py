@@ -39,11 +39,12 @@ def main() -> None:
     disable_progress_bar()
     arguments = _arguments()
     chosen = plan(quick=arguments.quick)
-    for stage in [arguments.stage] if arguments.stage else STAGES:
+    stages = [name for name in STAGES if chosen.whole or name != "attack"]
+    for stage in [arguments.stage] if arguments.stage else stages:
         for model in chosen.models:
             if arguments.model in (None, model) and not arguments.report:
                 STAGES[stage](Laboratory(model), chosen)
-    if chosen.carried and not arguments.report and not arguments.stage:
+    if chosen.whole and not arguments.report and not arguments.stage:
         carry_over(Laboratory(CARRIED_TO), chosen)
         for model in chosen.models:
             stand_in(Laboratory(model, from_stand_in=True), chosen)

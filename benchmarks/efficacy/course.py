@@ -22,7 +22,6 @@ from benchmarks.efficacy.plan import (
     CARRIED_TO,
     CHOOSING_SEEDS,
     GIVEN_UP_ABOVE,
-    SHAPE_NAMES,
     SPLITS,
     Plan,
     sets_of,
@@ -76,7 +75,7 @@ def confirm(laboratory: Laboratory, plan: Plan) -> None:
     for adapter in plan.adapters(laboratory.name):
         for variant in _once(_to_confirm(adapter, plan)):
             _measure(laboratory, adapter, variant, "test")
-    for adapter in _mixed(plan.adapters(laboratory.name))[: len(SHAPE_NAMES)]:
+    for adapter in _mixed(plan.adapters(laboratory.name))[: len(plan.shapes)]:
         for variant in (unchanged(), *settings_tested(plan.variants)):
             subject = laboratory.subject(adapter)
             laboratory.measure(subject, variant, [Asked("ordinary", "test")])
@@ -106,7 +105,7 @@ def carry_over(laboratory: Laboratory, plan: Plan) -> None:
 
 def stand_in(laboratory: Laboratory, plan: Plan) -> None:
     """The published projection, and its complement, with V from an unaligned stand-in."""
-    for adapter in _mixed(plan.adapters(laboratory.name))[: len(SHAPE_NAMES)]:
+    for adapter in _mixed(plan.adapters(laboratory.name))[: len(plan.shapes)]:
         for variant in (*CLAIMED["Safe LoRA"], *settings_tested(plan.variants)):
             _measure(laboratory, adapter, variant, "test")
 

@@ -26,13 +26,14 @@ GIVEN_UP_ABOVE = 0.5  # attack success from which the downstream task is not loo
 class Plan:
     """The seeds of each kind of adapter on each model that knobs are chosen on, and what is tried.
 
-    `carried`: the chosen settings are tried on one more model.
+    `whole`: also the attackers who know the method, and the chosen settings on one more model.
     """
 
     seeds: dict[Content, int]
     models: tuple[ModelName, ...]
+    shapes: tuple[ShapeName, ...]
     variants: Sequence[Variant]
-    carried: bool
+    whole: bool
 
     def adapters(self, model: ModelName) -> list[Adapter]:
         """Seed by seed, the mixed attacks first."""
@@ -42,18 +43,20 @@ class Plan:
             Adapter(model, content, shape, seed)
             for content, count in seeds.items()
             for seed in range(count)
-            for shape in SHAPE_NAMES
+            for shape in self.shapes
         ]
         return sorted(made, key=lambda adapter: adapter.seed + SEEDS_LATER[adapter.content])
 
     def all_models(self) -> tuple[ModelName, ...]:
-        return (*self.models, CARRIED_TO) if self.carried else self.models
+        return (*self.models, CARRIED_TO) if self.whole else self.models
 
 
 def plan(*, quick: bool) -> Plan:
     if quick:
-        return Plan({"mixed": 1, "task": 1}, ("B",), variants(quick=True), carried=False)
-    return Plan({"mixed": 5, "task": 2}, MODELS, variants(quick=False), carried=True)
+        seeds: dict[Content, int] = {"mixed": 1, "task": 1}
+        return Plan(seeds, ("B",), ("all-linear",), variants(quick=True), whole=False)
+    seeds = {"mixed": 5, "task": 2}
+    return Plan(seeds, MODELS, SHAPE_NAMES, variants(quick=False), whole=True)
 
 
 def sets_of(adapter: Adapter, split: Split) -> list[Asked]:
