@@ -68,6 +68,23 @@ JOB: Final[dict[str, Any]] = {
     },
 }
 
+QUEUE_FULL: Final[dict[str, Any]] = {
+    "type": "urn:safelora-gate:problem:queue_full",
+    "title": "Service Unavailable",
+    "status": 503,
+    "detail": "as many jobs wait as this gate takes: send the same request again after the seconds"
+    " that Retry-After says",
+    "code": "queue_full",
+}
+
+RESULT_EXPIRED: Final[dict[str, Any]] = {
+    "type": "urn:safelora-gate:problem:result_expired",
+    "title": "Gone",
+    "status": 410,
+    "detail": "the result has expired: post the adapter again",
+    "code": "result_expired",
+}
+
 PROBLEM: Final[dict[str, Any]] = {
     "type": "urn:safelora-gate:problem:alignment_unknown",
     "title": "Unprocessable Entity",

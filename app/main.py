@@ -1,7 +1,7 @@
 """The application."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
@@ -25,6 +25,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with suppress(OSError):  # the first upload says what is wrong with the disk
+            await run_in_threadpool(services.scratch.sweep)
         yield
         await run_in_threadpool(services.close)
 

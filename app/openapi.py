@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from app.examples import PROBLEM
+from app.examples import PROBLEM, QUEUE_FULL, RESULT_EXPIRED
 from app.problems import MEDIA_TYPE
 
 _SCHEMAS = "#/components/schemas/"
@@ -87,6 +87,8 @@ POLICIES_BODY: Final[dict[str, Any]] = {
     }
 }
 
+_RETRY: Final = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
+_PROBLEM: Final = {"$ref": f"{_SCHEMAS}Problem"}
 _LOCATION: Final = {"Location": {"schema": {"type": "string"}, "description": "the job"}}
 ACCEPTED: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -96,14 +98,26 @@ ACCEPTED: Final[dict[int | str, dict[str, Any]]] = {
     },
     202: {
         "description": "Accepted: kept, whatever happens",
-        "headers": _LOCATION
-        | {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}},
+        "headers": _LOCATION | _RETRY,
     },
+    503: {
+        "description": "As many jobs wait as may (`queue_full`): nothing was read or kept, and the"
+        " same request is good later. Or a part of the gate does not answer",
+        "headers": _RETRY,
+        "content": {MEDIA_TYPE: {"schema": _PROBLEM, "example": QUEUE_FULL}},
+    },
+}
+
+EXPIRED: Final[dict[int | str, dict[str, Any]]] = {
+    410: {
+        "description": "The result has expired: post the adapter again",
+        "content": {MEDIA_TYPE: {"schema": _PROBLEM, "example": RESULT_EXPIRED}},
+    }
 }
 
 _ERROR: Final[dict[str, Any]] = {
     "description": "What is wrong and what to do about it, with a stable code",
-    "content": {MEDIA_TYPE: {"schema": {"$ref": f"{_SCHEMAS}Problem"}, "example": PROBLEM}},
+    "content": {MEDIA_TYPE: {"schema": _PROBLEM, "example": PROBLEM}},
 }
 _BEARER: Final = {"type": "http", "scheme": "bearer", "description": "a key of this gate"}
 _METHODS = ("get", "post", "put", "patch", "delete")

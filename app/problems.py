@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from core.errors import GateError
+from core.errors import GateError, QueueFull
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
@@ -73,12 +73,17 @@ def problem(
 
 
 def problem_of(error: GateError) -> Response:
-    """The caller's errors in full; of ours only the code, and a reference to the log."""
+    """The caller's errors in full, and those that are nobody's; of ours only the code, and a
+    reference to the log."""
     if error.status < 500:
         headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
         return problem(
             error.status, error.code, error.message, details=error.details, headers=headers
         )
+    if isinstance(error, QueueFull):
+        # Closed, since many clients send a body to its end before they read the answer.
+        headers = {"Retry-After": str(error.retry_after), "Connection": "close"}
+        return problem(error.status, error.code, error.message, headers=headers)
     return _ours(error, error.status, error.code)
 
 

@@ -11,18 +11,19 @@ import anyio
 from starlette.concurrency import run_in_threadpool
 
 from core.errors import StoreError
+from core.scratch import Scratch
 
 _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def scratch_folder(parent: Path) -> AsyncIterator[Path]:
-    """An empty folder under `parent`, which is made if need be.
+async def scratch_folder(scratch: Scratch) -> AsyncIterator[Path]:
+    """An empty folder in the process's own.
 
     Raises `StoreError` (`scratch_unavailable`) for whatever the disk refuses in the meantime.
     """
     try:
-        folder = await run_in_threadpool(_make, parent)
+        folder = await run_in_threadpool(_make, scratch)
         try:
             yield folder
         finally:
@@ -34,9 +35,8 @@ async def scratch_folder(parent: Path) -> AsyncIterator[Path]:
         ) from error
 
 
-def _make(parent: Path) -> Path:
-    parent.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix="request-", dir=parent))
+def _make(scratch: Scratch) -> Path:
+    return Path(tempfile.mkdtemp(prefix="request-", dir=scratch.folder))
 
 
 def _remove(folder: Path) -> None:

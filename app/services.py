@@ -9,6 +9,7 @@ from starlette.requests import Request
 from app.manifests import Manifests
 from core.queue import JobQueue, connect
 from core.records import Records
+from core.scratch import Scratch
 from core.settings import Settings
 from core.sources import S3Sources
 from core.store import open_store
@@ -25,8 +26,10 @@ class Services:
     queue: JobQueue
     manifests: Manifests
     sources: S3Sources
+    scratch: Scratch
 
     def close(self) -> None:
+        self.scratch.close()
         self.queue.redis.close()
         self.sources.close()
         self.store.close()
@@ -44,6 +47,7 @@ def open_services(settings: Settings) -> Services:
         ),
         manifests=Manifests(store),
         sources=S3Sources(settings),
+        scratch=Scratch(settings.scratch),
     )
 
 

@@ -117,6 +117,7 @@ def has_adapter(commit: Commit | None) -> bool:
 def job_view(seen: Snapshot) -> JobView:
     request, result, progress = seen.request, seen.result, seen.progress
     commit = result.commit if result else None
+    set_aside = result.findings if result else []
     started = result.started_at if result else progress.started_at if progress else None
     return JobView(
         id=request.id,
@@ -130,8 +131,8 @@ def job_view(seen: Snapshot) -> JobView:
         source=request.source,
         input=[JobInput(name=f.name, size=f.size, sha256=f.sha256) for f in request.files],
         summary=commit.summary if commit else None,
-        findings=commit.findings if commit else [],
-        findings_total=commit.findings_total if commit else 0,
+        findings=commit.findings if commit else set_aside,
+        findings_total=commit.findings_total if commit else len(set_aside),
         error=result.error if result else None,
         progress=_progress_view(progress),
         timings=result.timings if result else {},

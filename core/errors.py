@@ -6,12 +6,14 @@ GateError
 │   ├── Forbidden           403
 │   ├── RequestTimeout      408
 │   ├── Conflict            409
+│   ├── Gone                410
 │   ├── TooLarge            413
 │   └── Unprocessable       422
 ├── AdapterRejected         the adapter's files are at fault; carries findings
 ├── AlignmentError          the pair of checkpoints, or a stored alignment, is unusable
 ├── StoreError              the object store failed
 ├── QueueError              the queue failed
+├── QueueFull               503: too many jobs wait; nothing is wrong, later is better
 └── EngineError             we failed; nothing was published
 """
 
@@ -68,6 +70,11 @@ class Conflict(RequestError):
     status = 409
 
 
+class Gone(RequestError):
+    code = "gone"
+    status = 410
+
+
 class TooLarge(RequestError):
     code = "too_large"
     status = 413
@@ -121,6 +128,17 @@ class QueueError(GateError):
 
     code = "queue_unavailable"
     status = 503
+
+
+class QueueFull(GateError):
+    """As many jobs wait as may: the same request is good after `retry_after` seconds."""
+
+    code = "queue_full"
+    status = 503
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class EngineError(GateError):

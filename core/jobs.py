@@ -1,5 +1,6 @@
 """A job: what was asked, how it ended, and the states between."""
 
+import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -41,6 +42,17 @@ def new_job_id() -> str:
     inverted = (1 << 48) - 1 - int(time.time() * 1000)
     number = (inverted << 80) | secrets.randbits(80)
     return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def created_ms(job_id: str) -> int:
+    """When the id was made, in milliseconds since 1970. Raises `ValueError` for what is no id."""
+    made = -1
+    if re.fullmatch(JOB_ID_PATTERN, job_id):
+        inverted = sum(_CROCKFORD.index(c) << 5 * n for n, c in enumerate(reversed(job_id[:10])))
+        made = (1 << 48) - 1 - inverted
+    if made < 0:
+        raise ValueError(f"{job_id!r} is no job id")
+    return made
 
 
 def now() -> str:
@@ -122,7 +134,10 @@ class JobFailure(Frozen):
 
 
 class JobResult(Frozen):
-    """How a job ended, whatever the state: put once. `timings` in seconds a stage."""
+    """How a job ended, whatever the state: put once. `timings` in seconds a stage.
+
+    `findings`: of a job that was set aside; those of a result are in its commit.
+    """
 
     state: FinalState
     finished_at: str
@@ -130,6 +145,7 @@ class JobResult(Frozen):
     recipe: str | None = None
     commit: Commit | None = None
     error: JobFailure | None = None
+    findings: list[Finding] = []
     timings: dict[str, float] = {}
     from_earlier_result: bool = False
 

@@ -3,25 +3,33 @@
 Redis only carries; what must last lies in the object store.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from pydantic import ValidationError
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from rq import Queue, Retry
-from rq.exceptions import DuplicateJobError, NoSuchJobError
+from redis.retry import Retry
+from rq import Queue, RateLimit
+from rq import Retry as Attempts
 from rq.job import Job as RQJob
 from rq.job import JobStatus
+from rq.rate_limit import RateLimitRegistry
 from rq.serializers import JSONSerializer
 
 from core.errors import QueueError
-from core.jobs import Progress
+from core.jobs import JobRequest, Progress
 from core.settings import QueueSettings, RedisSettings
+from core.timeouts import job_timeout
 
 SANITIZE: Final = "worker.tasks.sanitize"
 BUILD_ALIGNMENT: Final = "worker.tasks.build_alignment"
 
-_ALIVE = frozenset({JobStatus.QUEUED, JobStatus.STARTED, JobStatus.SCHEDULED, JobStatus.DEFERRED})
+_KEPT_AFTER_SUCCESS = 60  # seconds; the object store has the result
+_KEPT_AFTER_FAILURE = 24 * 3600
+_DEATHS_KEPT = 7 * 24 * 3600
 
 
 def build_id(name: str) -> str:
@@ -32,13 +40,16 @@ def build_id(name: str) -> str:
 def connect(settings: RedisSettings, *, answer_within: float | None = None) -> Redis:
     """A client; it connects at first use, so a Redis that is down stops nobody from starting.
 
-    `answer_within` seconds bounds each answer; a worker, which waits for jobs, gives none.
+    `answer_within` seconds bounds each answer, and no answer is waited for more than twice; a
+    worker, which waits for jobs, gives none.
     """
+    patience = {} if answer_within is None else {"retry": Retry(NoBackoff(), 1)}
     return Redis.from_url(
         settings.url.get_secret_value(),
         socket_connect_timeout=settings.connect_timeout,
         socket_timeout=answer_within,
         health_check_interval=30,
+        **patience,
     )
 
 
@@ -48,93 +59,157 @@ class JobQueue:
     def __init__(self, redis: Redis, settings: QueueSettings) -> None:
         self.redis = redis
         self.settings = settings
-        self._queue = Queue(
-            settings.name,
-            connection=redis,
-            default_timeout=settings.job_timeout,
-            serializer=JSONSerializer,
-        )
+        self.rq = Queue(settings.name, connection=redis, serializer=JSONSerializer)
 
-    def submit_job(self, tenant: str, job_id: str) -> bool:
-        """Queue a sanitizing job; False if it is queued or running already."""
-        return self._enqueue(
-            SANITIZE, job_id, {"tenant": tenant, "job_id": job_id}, self.settings.job_timeout
+    def submit_job(self, request: JobRequest) -> bool:
+        """Queue a sanitizing job; False if it is on its way already."""
+        return self._submit(
+            SANITIZE,
+            request.id,
+            {"tenant": request.tenant, "job_id": request.id},
+            job_timeout(self.settings, sum(file.size for file in request.files)),
+            self._limit_of(request.tenant),
         )
 
     def submit_build(self, name: str) -> bool:
-        """Queue the build of a registered alignment; False if it is queued or running already."""
-        return self._enqueue(
-            BUILD_ALIGNMENT, build_id(name), {"name": name}, self.settings.build_timeout
-        )
+        """Queue the build of a registered alignment; False if it is on its way already."""
+        timeout = self.settings.build_timeout
+        return self._submit(BUILD_ALIGNMENT, build_id(name), {"name": name}, timeout, None)
 
-    def _enqueue(self, task: str, rq_id: str, kwargs: dict[str, str], timeout: int) -> bool:
-        try:
-            if self._status(rq_id) in _ALIVE:
+    def _submit(
+        self, task: str, rq_id: str, kwargs: dict[str, str], timeout: int, limit: RateLimit | None
+    ) -> bool:
+        with _redis_errors():
+            if self._is_on_its_way(rq_id):
                 return False
-            self._queue.enqueue_call(
+            retries = self.settings.attempts - 1
+            self.redis.delete(RQJob.key_for(rq_id))
+            self.rq.enqueue_call(
                 task,
                 kwargs=kwargs,
                 job_id=rq_id,
                 timeout=timeout,
-                result_ttl=60,
-                failure_ttl=24 * 3600,
-                retry=Retry(max=retries) if (retries := self.settings.attempts - 1) else None,
+                result_ttl=_KEPT_AFTER_SUCCESS,
+                failure_ttl=_KEPT_AFTER_FAILURE,
+                retry=Attempts(max=retries) if retries else None,
+                rate_limit=limit,
             )
-        except DuplicateJobError:
-            return False
-        except RedisError as error:
-            raise QueueError(f"Redis did not take {rq_id}: {error}") from error
-        return True
+            return True
+
+    def _limit_of(self, tenant: str) -> RateLimit | None:
+        concurrency = self.settings.tenant_concurrency
+        if concurrency is None:
+            return None
+        return RateLimit(f"{self.settings.name}:{tenant}", concurrency)
+
+    def _is_on_its_way(self, rq_id: str) -> bool:
+        """What its hash says is not enough: who was to run it may be dead."""
+        status = self._status(rq_id)
+        if status == JobStatus.QUEUED:
+            waiting = (self.rq.key, self.rq.intermediate_queue_key)
+            return any(self.redis.lpos(key, rq_id) is not None for key in waiting) or (
+                rq_id in self.started()
+            )
+        if status == JobStatus.STARTED:
+            return rq_id in self.started()
+        return status == JobStatus.RATE_LIMITED and rq_id in self._parked()
+
+    def on_their_way(self) -> frozenset[str]:
+        """All that wait or run, as far as Redis knows. Raises `QueueError`."""
+        with _redis_errors():
+            waiting = [
+                as_text(rq_id)
+                for key in (self.rq.key, self.rq.intermediate_queue_key)
+                for rq_id in self.redis.lrange(key, 0, -1)
+            ]
+            return frozenset([*waiting, *self.started(), *self._parked()])
+
+    def started(self) -> set[str]:
+        """Those that a worker has a lease on, run out or not."""
+        return set(self.rq.started_job_registry.get_job_ids(cleanup=False))
+
+    def _parked(self) -> set[str]:
+        """Those that wait until their tenant has fewer on their way."""
+        return {
+            rq_id
+            for registry in RateLimitRegistry.all(self.redis)
+            for rq_id in registry.get_rate_limited_job_ids()
+        }
+
+    def depth(self) -> int:
+        """How many wait for a worker. Raises `QueueError`."""
+        with _redis_errors():
+            parked = [r.get_rate_limited_job_count() for r in RateLimitRegistry.all(self.redis)]
+            return self.redis.llen(self.rq.key) + sum(parked)
 
     def gave_up(self, rq_id: str) -> bool:
         """True if every attempt of this job is spent. Raises `QueueError`."""
-        try:
+        with _redis_errors():
             return self._status(rq_id) == JobStatus.FAILED
-        except RedisError as error:
-            raise QueueError(f"Redis does not answer: {error}") from error
 
-    def _status(self, rq_id: str) -> JobStatus | None:
-        try:
-            job = RQJob.fetch(rq_id, connection=self.redis, serializer=JSONSerializer)
-            return job.get_status()
-        except NoSuchJobError:
-            return None
+    def _status(self, rq_id: str) -> str | None:
+        value = self.redis.hget(RQJob.key_for(rq_id), "status")
+        return None if value is None else as_text(value)
+
+    def count_death(self, rq_id: str) -> None:
+        """One more worker died with this job in hand. Raises `QueueError`."""
+        key = _deaths_key(rq_id)
+        with _redis_errors():
+            self.redis.incr(key)
+            self.redis.expire(key, _DEATHS_KEPT)
+
+    def is_deadly(self, rq_id: str) -> bool:
+        """True if as many workers died with it as are allowed to. Raises `QueueError`."""
+        with _redis_errors():
+            return int(self.redis.get(_deaths_key(rq_id)) or 0) >= self.settings.deaths
+
+    def forget_deaths(self, rq_id: str) -> None:
+        with _redis_errors():
+            self.redis.delete(_deaths_key(rq_id))
 
     def ping(self) -> None:
-        try:
+        with _redis_errors():
             self.redis.ping()
-        except RedisError as error:
-            raise QueueError(f"Redis does not answer: {error}") from error
 
     def set_progress(self, job_id: str, progress: Progress) -> None:
         """Say where a running job is; the word lapses after one lease unless it is renewed."""
-        key, value = self._progress_key(job_id), progress.model_dump_json()
-        try:
-            self.redis.set(key, value, ex=self.settings.lease)
-        except RedisError as error:
-            raise QueueError(f"Redis does not answer: {error}") from error
+        with _redis_errors():
+            key = _progress_key(job_id)
+            self.redis.set(key, progress.model_dump_json(), ex=self.settings.lease)
 
     def renew_progress(self, job_id: str) -> None:
-        """Raises the client's own errors: only the heartbeat thread calls it, and logs them."""
-        self.redis.expire(self._progress_key(job_id), self.settings.lease)
+        with _redis_errors():
+            self.redis.expire(_progress_key(job_id), self.settings.lease)
 
     def clear_progress(self, job_id: str) -> None:
-        try:
-            self.redis.delete(self._progress_key(job_id))
-        except RedisError as error:
-            raise QueueError(f"Redis does not answer: {error}") from error
+        with _redis_errors():
+            self.redis.delete(_progress_key(job_id))
 
     def progress(self, job_id: str) -> Progress | None:
         """Where the job is, or None if no worker holds it. Raises `QueueError`."""
-        try:
-            value = self.redis.get(self._progress_key(job_id))
-        except RedisError as error:
-            raise QueueError(f"Redis does not answer: {error}") from error
+        with _redis_errors():
+            value = self.redis.get(_progress_key(job_id))
         try:
             return Progress.model_validate_json(value) if isinstance(value, bytes) else None
         except ValidationError as error:
             raise QueueError(f"the progress of {job_id} is unreadable") from error
 
-    @staticmethod
-    def _progress_key(job_id: str) -> str:
-        return f"safelora:running:{job_id}"
+
+def as_text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+@contextmanager
+def _redis_errors() -> Iterator[None]:
+    try:
+        yield
+    except RedisError as error:
+        raise QueueError(f"Redis does not answer as it should: {error}") from error
+
+
+def _progress_key(job_id: str) -> str:
+    return f"safelora:running:{job_id}"
+
+
+def _deaths_key(rq_id: str) -> str:
+    return f"safelora:deaths:{rq_id}"

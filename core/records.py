@@ -24,9 +24,13 @@ class Records:
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
 
+    def announce(self, tenant: str, job_id: str) -> None:
+        """Mark a job as pending before anything of it is stored: what a killed process leaves half
+        accepted is found by its mark."""
+        self.store.put(layout.pending(tenant, job_id), b"")
+
     def accept(self, request: JobRequest) -> None:
-        """Store the request, after its input and with its pending mark: from here it is kept."""
-        self.store.put(layout.pending(request.tenant, request.id), b"")
+        """Store the request, after its mark and its input: from here it is kept."""
         self.store.put(
             layout.job_request(request.tenant, request.id), request.as_bytes(), if_absent=True
         )

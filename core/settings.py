@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -75,15 +76,28 @@ class RedisSettings(Section):
 
 
 class QueueSettings(Section):
-    """Times in seconds: a worker that is silent for a `lease` is taken for dead."""
+    """Times in seconds. A worker that is silent for a `lease` is taken for dead, and its job given
+    to another; a job that was given away `deaths` times is set aside as failed.
+
+    A job may take `job_timeout`, and `job_timeout_per_gib` more for each GiB of its input. After an
+    error that may pass it is tried again, `attempts` times in all, first after `retry_pause` and
+    each time after twice as long; while the whole store is away no attempt is spent. A tenant has
+    `tenant_concurrency` jobs on their way to the workers at most, the others wait (None: no bound).
+    With `max_depth` jobs waiting no other is accepted.
+    """
 
     name: str = "safelora"
-    job_timeout: int = 3600
-    build_timeout: int = 24 * 3600
-    lease: int = 30
-    attempts: Annotated[int, Field(ge=1)] = 3
-    retry_pause: float = 5.0
-    reconcile_every: int = 30
+    job_timeout: Annotated[int, Field(ge=1)] = 900
+    job_timeout_per_gib: Annotated[int, Field(ge=0)] = 900
+    build_timeout: Annotated[int, Field(ge=1)] = 24 * 3600
+    lease: Annotated[int, Field(ge=3)] = 15
+    deaths: Annotated[int, Field(ge=1)] = 2
+    attempts: Annotated[int, Field(ge=1)] = 5
+    retry_pause: Annotated[float, Field(ge=0)] = 5.0
+    sweep_every: Annotated[float, Field(gt=0)] = 3.0
+    reconcile_every: Annotated[float, Field(gt=0)] = 10.0
+    max_depth: Annotated[int, Field(ge=1)] = 10_000
+    tenant_concurrency: Annotated[int, Field(ge=1)] | None = None
 
 
 class LimitSettings(Section):
@@ -153,6 +167,43 @@ class WorkerSettings(Section):
     threads: int | None = None
 
 
+def _days(value: Any) -> Any:
+    return None if value == KEEP else value
+
+
+KEEP = "keep"
+Days = Annotated[float, Field(ge=1 / 24, le=36_500)]
+Kept = Annotated[Days | None, BeforeValidator(_days)]
+
+
+class Ages(Section):
+    """Days after which a job that has ended loses its input, a result is deleted, and a job that
+    has ended is; `keep`, as None, is for ever."""
+
+    inputs: Kept = 7
+    results: Kept = None
+    jobs: Kept = None
+
+
+class RetentionSettings(Ages):
+    """What is deleted when; `tenants` says otherwise for some.
+
+    `idempotency`: days that an Idempotency-Key stands for its job. `abandoned`: hours after which
+    what was begun and not finished is taken for given up. `every`: seconds between two looks.
+    """
+
+    idempotency: Kept = 30
+    abandoned: Annotated[float, Field(ge=1, le=8760)] = 24
+    every: Annotated[float, Field(gt=0)] = 3600
+    tenants: dict[Annotated[str, Field(pattern=TENANT_PATTERN)], Ages] = {}
+
+    def of(self, tenant: str) -> Ages:
+        """The tenant's own ages, and the general ones where it has none."""
+        general = self.model_dump(include=set(Ages.model_fields))
+        own = self.tenants.get(tenant, Ages()).model_dump(exclude_unset=True)
+        return Ages(**{**general, **own})
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -170,6 +221,7 @@ class Settings(BaseSettings):
     alignments: AlignmentSettings = AlignmentSettings()
     access: AccessSettings = AccessSettings()
     worker: WorkerSettings = WorkerSettings()
+    retention: RetentionSettings = RetentionSettings()
     scratch: Path = Path("var/scratch")
 
     @model_validator(mode="before")

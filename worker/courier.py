@@ -1,37 +1,63 @@
-"""The courier: what must happen although nobody asks. For now, reconciling queue and store."""
+"""The courier: what must happen although nobody asks. It needs no torch.
+
+It sweeps Redis for jobs of dead workers, reconciles queue and store, and lets old things expire.
+"""
 
 import logging
 import signal
+import time
+from collections.abc import Callable
 from threading import Event
 
 from core.errors import GateError, StoreError
-from core.jobs import JobFailure, JobResult, JobState, now
+from core.findings import finding
+from core.jobs import JobFailure, JobRequest, JobResult, JobState, now
 from core.queue import JobQueue, build_id, connect
 from core.records import Records
 from core.settings import Settings
 from core.store import open_store
+from core.store.layout import ADAPTER_MODEL
+from worker.recovery import sweep
+
+REST = 10  # reconciling takes one part in so many of the courier's time at most
 
 _EXHAUSTED = JobFailure(
     code="attempts_exhausted",
     message="no attempt came to an end; look for it in the workers' logs, then post it again",
 )
+_DEADLY = JobFailure(
+    code="workers_lost",
+    message="each worker that took it died with it in hand, for want of memory most likely; look"
+    " into the workers' logs and the kernel's, then post it again",
+)
 
 _log = logging.getLogger(__name__)
 
+Stop = Callable[[], bool]
 
-def reconcile(records: Records, queue: JobQueue) -> int:
+
+def reconcile(records: Records, queue: JobQueue, stop: Stop = lambda: False) -> int:
     """Queue every accepted job, and every alignment to build, that is not on its way; how many.
 
     What cannot be read is logged and passed over, so that it holds up nobody else. Raises
     `StoreError` if the store cannot even be listed, `QueueError` if Redis does not answer.
     """
+    on_their_way = queue.on_their_way()
     queued = 0
     for tenant, job_id in records.pending():
+        if stop():
+            return queued
+        if job_id in on_their_way:
+            continue
         try:
             queued += _reconcile_job(records, queue, tenant, job_id)
         except StoreError as error:
             _log.error("job %s of tenant %s is passed over: %s", job_id, tenant, error)
     for name in records.alignment_names():
+        if stop():
+            return queued
+        if build_id(name) in on_their_way:
+            continue
         try:
             queued += _reconcile_build(records, queue, name)
         except StoreError as error:
@@ -42,44 +68,82 @@ def reconcile(records: Records, queue: JobQueue) -> int:
 def _reconcile_job(records: Records, queue: JobQueue, tenant: str, job_id: str) -> bool:
     """True if the job was queued.
 
-    One whose attempts are spent without a word in the store, as when it kills its worker each
-    time, is recorded as failed instead.
+    One whose attempts are spent without a word in the store, or that killed its workers, is
+    recorded as failed instead.
     """
     if records.result(tenant, job_id) is not None:
         records.forget_pending(tenant, job_id)
         return False
-    if records.request(tenant, job_id) is None:
+    request = records.request(tenant, job_id)
+    if request is None:
         return False  # being accepted just now, or given up before it was
-    if queue.gave_up(job_id):
-        result = JobResult(state=JobState.FAILED, finished_at=now(), error=_EXHAUSTED)
-        records.finish(tenant, job_id, result)
-        return False
-    return queue.submit_job(tenant, job_id)
+    failure = _given_up(queue, job_id)
+    if failure is None:
+        return queue.submit_job(request)
+    records.finish(tenant, job_id, _as_failed(request, failure))
+    _log.error("job %s of tenant %s is set aside: %s", job_id, tenant, failure.code)
+    return False
 
 
 def _reconcile_build(records: Records, queue: JobQueue, name: str) -> bool:
-    """True if the build was queued; one whose attempts are spent is recorded as failed."""
+    """True if the build was queued; one that was given up is recorded as failed."""
     record = records.alignment(name)
     if record is None or record.state != "building":
         return False
-    if queue.gave_up(build_id(name)):
-        failed = record.as_failed(_EXHAUSTED.code, _EXHAUSTED.message, now())
-        records.finish_build(failed)
-        return False
-    return queue.submit_build(name)
+    failure = _given_up(queue, build_id(name))
+    if failure is None:
+        return queue.submit_build(name)
+    records.finish_build(record.as_failed(failure.code, failure.message, now()))
+    queue.forget_deaths(build_id(name))  # the same name may be registered anew
+    _log.error("the build of alignment %s is set aside: %s", name, failure.code)
+    return False
 
 
-def run_courier(records: Records, queue: JobQueue, stop: Event) -> None:
-    """Reconcile now and at every interval until `stop`; what is down is waited for."""
-    while True:
-        try:
-            queued = reconcile(records, queue)
-            if queued:
-                _log.warning("%d accepted jobs were not on the queue and are now", queued)
-        except GateError as error:
-            _log.warning("reconciling waits for the next round: %s", error)
-        if stop.wait(queue.settings.reconcile_every):
-            return
+def _given_up(queue: JobQueue, rq_id: str) -> JobFailure | None:
+    if queue.is_deadly(rq_id):
+        return _DEADLY
+    return _EXHAUSTED if queue.gave_up(rq_id) else None
+
+
+def _as_failed(request: JobRequest, failure: JobFailure) -> JobResult:
+    names = [file.name for file in request.files]
+    findings = []
+    if failure is _DEADLY:
+        subject = ADAPTER_MODEL if ADAPTER_MODEL in names else names[0]
+        findings = [finding(_DEADLY.code, "file", subject)]
+    return JobResult(state=JobState.FAILED, finished_at=now(), error=failure, findings=findings)
+
+
+class Courier:
+    """Each duty at its own pace; what is down is waited for."""
+
+    def __init__(self, records: Records, queue: JobQueue, stop: Event) -> None:
+        self.records = records
+        self.queue = queue
+        self.stop = stop
+        self._next_reconcile = 0.0
+
+    def run(self) -> None:
+        """Until `stop`."""
+        while not self.stop.is_set():
+            try:
+                self._round()
+            except GateError as error:
+                _log.warning("waiting for the next round: %s", error)
+            self.stop.wait(self.queue.settings.sweep_every)
+
+    def _round(self) -> None:
+        sweep(self.queue)
+        if time.monotonic() >= self._next_reconcile:
+            self._reconcile()
+
+    def _reconcile(self) -> None:
+        start = time.monotonic()
+        queued = reconcile(self.records, self.queue, self.stop.is_set)
+        spent = time.monotonic() - start
+        self._next_reconcile = start + max(self.queue.settings.reconcile_every, REST * spent)
+        if queued:
+            _log.warning("%d accepted jobs were not on the queue and are now", queued)
 
 
 def run_process(settings: Settings) -> int:
@@ -89,5 +153,5 @@ def run_process(settings: Settings) -> int:
         signal.signal(number, lambda *_: stop.set())
     redis = connect(settings.redis, answer_within=settings.redis.answer_timeout)
     records = Records(open_store(settings.store))
-    run_courier(records, JobQueue(redis, settings.queue), stop)
+    Courier(records, JobQueue(redis, settings.queue), stop).run()
     return 0

@@ -4,29 +4,39 @@ A forked child cannot use a CUDA context, and deadlocks once its parent has used
 worker is RQ's in-process one, with the five overrides that make it heartbeat, cancel and drain.
 """
 
+import contextlib
 import logging
 import signal
+import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from threading import Event, Thread
 from typing import Any
 
 import torch
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import Queue, SimpleWorker
+from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from core.errors import QueueError
 from core.queue import JobQueue, connect
 from core.settings import Settings
 from core.sources import S3Sources
 from core.store import open_store
-from worker.interrupts import Drained, Interrupts
+from worker.interrupts import Drained, Interrupts, StoreAway
+from worker.recovery import sweep
 from worker.tasks import Task, Tasks
 from worker.workshop import Workshop, choose_device
+
+PUT_BACK = (Drained, StoreAway, SystemExit)  # a second SIGTERM is a SystemExit
+RQ_EXTRA_SECONDS = 15  # RQ blocks on the queue for its worker's time to live less these
+REDIS_WAIT = 5.0  # seconds between two looks whether Redis is back
 
 _log = logging.getLogger(__name__)
 
@@ -44,13 +54,15 @@ def gate_job(tasks: Mapping[str, Task]) -> type[Job]:
             name = self.func_name or ""
             if name not in tasks:
                 raise TaskNotAllowed(f"{name!r} is not on the list of tasks")
-            return partial(tasks[name], last_attempt=not self.should_retry)
+            return partial(tasks[name], attempts_left=self.retries_left or 0)
 
         def perform(self) -> Any:
-            """A shutdown of the worker costs the job no attempt."""
+            """What is not the job's fault costs it no attempt, nor its turn."""
+            self.enqueue_at_front_on_retry = False
             try:
                 return super().perform()
-            except Drained:
+            except PUT_BACK:
+                self.enqueue_at_front_on_retry = True
                 self.retries_left = (self.retries_left or 0) + 1
                 raise
 
@@ -75,18 +87,14 @@ def gate_job(tasks: Mapping[str, Task]) -> type[Job]:
 class GateWorker(SimpleWorker):
     """`lease` seconds without a heartbeat, and others may take the job over."""
 
-    def __init__(
-        self,
-        jobs: JobQueue,
-        tasks: Mapping[str, Task],
-        interrupts: Interrupts,
-        *,
-        connection: Redis,
-    ) -> None:
+    max_connection_wait_time = REDIS_WAIT
+
+    def __init__(self, jobs: JobQueue, tasks: Tasks, *, connection: Redis) -> None:
         self.jobs = jobs
         self.lease = jobs.settings.lease
-        self.interrupts = interrupts
-        job_class = gate_job(tasks)
+        self.tasks = tasks
+        self.interrupts = tasks.interrupts
+        job_class = gate_job(tasks.by_name)
         queue = Queue(
             jobs.settings.name,
             connection=connection,
@@ -100,6 +108,7 @@ class GateWorker(SimpleWorker):
             serializer=JSONSerializer,
             maintenance_interval=self.lease,
             job_monitoring_interval=max(1, self.lease // 3),
+            worker_ttl=self.lease + RQ_EXTRA_SECONDS,
             log_job_description=False,
         )
 
@@ -132,18 +141,45 @@ class GateWorker(SimpleWorker):
         """A cancel that came too late for the last job must not hit this one."""
         self.interrupts.cancel.clear()
         super().execute_job(job, queue)
+        self.tasks.rest()
+
+    def clean_registries(self) -> None:
+        """The courier's sweep, so that a gate without a courier recovers too, if later."""
+        try:
+            sweep(self.jobs)
+        except QueueError as error:
+            _log.warning("no sweep this time: %s", error)
+        self.last_cleaned_at = datetime.now(UTC)  # type: ignore[assignment]
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """A job that is put back is no error."""
+        if isinstance(exc_info[1], PUT_BACK):
+            _log.warning("job %s goes back to the queue: %r", job.id, exc_info[1])
+        else:
+            super().handle_exception(job, *exc_info)
+
+    def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
+        """A Redis that is slow for once must not end the thread that hears of cancels."""
+        if isinstance(exc, RedisTimeoutError):
+            _log.warning("Redis is slow to answer: %s", exc)
+            time.sleep(1.0)
+        else:
+            super()._pubsub_exception_handler(exc, pubsub, pubsub_thread)
 
     def _keep_lease(self, job: Job, execution: Execution, done: Event) -> None:
         while not done.wait(self.lease / 3):
             try:
                 self.maintain_heartbeats(job, execution)
                 self.jobs.renew_progress(job.id)
-            except RedisError as error:
+            except (RedisError, QueueError) as error:
                 _log.warning("heartbeat of job %s failed: %s", job.id, error)
 
 
 def run_process(settings: Settings) -> int:
-    """The worker's process: jobs until SIGTERM or SIGINT, the running one put back."""
+    """The worker's process: jobs until SIGTERM or SIGINT, the running one put back.
+
+    A Redis that goes away is waited for: what is warm stays warm.
+    """
     if settings.worker.threads is not None:
         torch.set_num_threads(settings.worker.threads)
     connection = connect(settings.redis)
@@ -154,12 +190,18 @@ def run_process(settings: Settings) -> int:
         sources=S3Sources(settings),
         device=choose_device(settings.worker.device),
     )
+    with contextlib.suppress(OSError):
+        workshop.tidy()
     interrupts = Interrupts()
     tasks = Tasks(workshop, jobs, interrupts)
-    worker = GateWorker(jobs, tasks.by_name, interrupts, connection=connection)
-    try:
-        worker.work(logging_level="WARNING")
-    except RedisConnectionError as error:
-        _log.error("Redis went away: %s. Start the worker again once it is back.", error)
-        return 1
+    for number in (signal.SIGTERM, signal.SIGINT):  # RQ's own are there only while it works
+        signal.signal(number, lambda *_: interrupts.drain.set())
+    while not interrupts.drain.is_set():
+        with contextlib.suppress(StopRequested):  # SIGTERM between two workers
+            try:
+                GateWorker(jobs, tasks, connection=connection).work(logging_level="WARNING")
+            except RedisError as error:
+                _log.warning("Redis is away: %s", error)
+            interrupts.drain.wait(1.0)
+    workshop.scratch.close()
     return 0

@@ -1,4 +1,4 @@
-"""Why a running job stops between two modules: someone cancelled it, or the worker shuts down."""
+"""Why a running job stops: it was cancelled, or it goes back to the queue for another time."""
 
 from threading import Event
 
@@ -9,6 +9,10 @@ class Cancelled(Exception):
 
 class Drained(Exception):
     """The worker is shutting down; the job goes back to the queue."""
+
+
+class StoreAway(Exception):
+    """The object store answers nobody; the job goes back to the queue until it does."""
 
 
 class Interrupts:

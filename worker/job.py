@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from core.archives import unpack
@@ -12,6 +13,7 @@ from core.findings import finding, first_of_each
 from core.jobs import Commit, InputFile, JobRequest, JobState, recipe_digest
 from core.render.html import render_html
 from core.report import FileFacts, Report
+from core.retention import commit_result, earlier_result
 from core.sources import ARCHIVE_NAME
 from core.store import layout
 from core.store.layout import ADAPTER_ARCHIVE, ADAPTER_CONFIG, ADAPTER_MODEL
@@ -130,7 +132,8 @@ def _committed(
     request: JobRequest, workshop: Workshop, digests: Mapping[str, str], names: Sequence[str]
 ) -> Commit | None:
     recipe = _recipe(request, digests, names)
-    return workshop.records.committed(request.tenant, recipe)
+    ages = workshop.settings.retention.of(request.tenant)
+    return earlier_result(workshop.records, request.tenant, recipe, ages, datetime.now(UTC))
 
 
 def _recipe(request: JobRequest, digests: Mapping[str, str], names: Sequence[str]) -> str:
@@ -158,7 +161,8 @@ def _publish(
         findings=first_of_each(report.findings, SHOWN_FINDINGS),
         findings_total=len(report.findings),
     )
-    return workshop.records.commit(request.tenant, commit)
+    ages = workshop.settings.retention.of(request.tenant)
+    return commit_result(workshop.records, request.tenant, commit, ages, datetime.now(UTC))
 
 
 def _archive(output: Path) -> FileFacts:

@@ -1,6 +1,7 @@
 """The story of one job: an adapter comes in, is judged, projected, written and verified."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from core.errors import AdapterRejected
@@ -15,6 +16,7 @@ from worker.adapter.verify import verify_written
 from worker.adapter.write import Written, as_uploaded, cast_for_output, write_adapter
 from worker.alignment.source import AlignmentSource
 from worker.judge import Judged, grown_over_cap, project_module, score_module
+from worker.memory import with_room
 from worker.reporting import output_facts, policy_notes, provenance, rows, summary, verdict
 from worker.suspicion import signs_of_attack
 from worker.tracking import Tracker
@@ -48,8 +50,9 @@ def sanitize(
     with tracker.stage("read"):
         adapter = load_adapter(examined)
 
+    total = len(adapter.modules)
     judged = [
-        _judge(module, alignment, policy, tracker, done, len(adapter.modules))
+        with_room(alignment, partial(_judge, module, alignment, policy, tracker, done, total))
         for done, module in enumerate(adapter.modules)
     ]
     signs = signs_of_attack(judged)

@@ -16,7 +16,7 @@ from core.jobs import JobFailure, JobRequest, JobResult, JobState, Progress, now
 from core.queue import BUILD_ALIGNMENT, SANITIZE, JobQueue, build_id
 from worker.alignment.registration import register
 from worker.alignment.wanted import Removed, Wanted
-from worker.interrupts import Cancelled, Drained, Interrupts
+from worker.interrupts import Cancelled, Drained, Interrupts, StoreAway
 from worker.job import run_job
 from worker.tracking import Tracker
 from worker.workshop import Workshop
@@ -25,6 +25,7 @@ Task = Callable[..., None]
 TRANSIENT: Final = (StoreError, OSError)  # another attempt may find the store or disk well again
 SOURCE_UNAVAILABLE: Final = "source_unavailable"
 PROGRESS_EVERY = 0.25
+REST_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -36,38 +37,47 @@ class Tasks:
         self.workshop = workshop
         self.queue = queue
         self.interrupts = interrupts
+        self._store_was_away = False
 
     @property
     def by_name(self) -> Mapping[str, Task]:
         """The allow-list: no other name that comes out of Redis is ever run."""
         return {SANITIZE: self.sanitize, BUILD_ALIGNMENT: self.build_alignment}
 
-    def sanitize(self, *, tenant: str, job_id: str, last_attempt: bool) -> None:
+    def sanitize(self, *, tenant: str, job_id: str, attempts_left: int) -> None:
         """Run one job to its end and record it. Raises only where another attempt may help."""
         records = self.workshop.records
-        request = records.request(tenant, job_id)
-        if request is None:
-            _log.error("job %s of tenant %s is on the queue and not in the store", job_id, tenant)
-            return
-        if records.result(tenant, job_id) is not None:
-            return  # delivered twice: the first run's word stands
-        with self._progress(job_id) as tracker:
-            result = self._result(request, tracker, last_attempt=last_attempt)
-        standing = records.finish(tenant, job_id, result)
+        with self._patience(attempts_left):
+            request = records.request(tenant, job_id)
+            if request is None:
+                _log.error("job %s of tenant %s is not in the store", job_id, tenant)
+                return
+            if records.result(tenant, job_id) is not None:
+                records.forget_pending(tenant, job_id)
+                return  # delivered twice: the first run's word stands
+            with self._progress(job_id) as tracker:
+                result = self._result(request, tracker, attempts_left)
+            standing = records.finish(tenant, job_id, result)
         _log.info("job %s of tenant %s: %s", job_id, tenant, standing.state)
 
-    def build_alignment(self, *, name: str, last_attempt: bool) -> None:
+    def build_alignment(self, *, name: str, attempts_left: int) -> None:
         """Build what the name stands for and record it. Raises only where another attempt may help.
 
         A name that is given to another pair meanwhile is built for that one too: the queue took no
         second task for the name while this one ran.
         """
-        record = self.workshop.records.alignment(name)
-        while record is not None and record.state == "building":
-            record = self._built(record, last_attempt=last_attempt)
-            _log_build(name, record)
+        with self._patience(attempts_left):
+            record = self.workshop.records.alignment(name)
+            while record is not None and record.state == "building":
+                record = self._built(record, attempts_left)
+                _log_build(name, record)
 
-    def _built(self, record: AlignmentRecord, *, last_attempt: bool) -> AlignmentRecord | None:
+    def rest(self) -> None:
+        """Until the store answers no other job is taken: it would only be put back too."""
+        while self._store_was_away and not self.interrupts.drain.wait(REST_SECONDS):
+            self._store_was_away = not self._store_answers()
+
+    def _built(self, record: AlignmentRecord, attempts_left: int) -> AlignmentRecord | None:
         """What the name stands for once this build has ended; None if it was removed."""
         records = self.workshop.records
         wanted = Wanted(record, records)
@@ -86,25 +96,23 @@ class Tasks:
         except (Cancelled, Drained):
             raise
         except Exception as error:
-            if isinstance(error, TRANSIENT) and not last_attempt:
-                self._pause()
+            if self._may_pass(error, attempts_left):
                 raise
             _log.exception("alignment %s failed", record.name)
             failure = _failure(error)
             return records.finish_build(record.as_failed(failure.code, failure.message, now()))
 
-    def _result(self, request: JobRequest, tracker: Tracker, *, last_attempt: bool) -> JobResult:
+    def _result(self, request: JobRequest, tracker: Tracker, attempts_left: int) -> JobResult:
         started = now()
         try:
-            with tempfile.TemporaryDirectory(dir=self.workshop.scratch) as folder:
+            with tempfile.TemporaryDirectory(dir=self.workshop.scratch.folder) as folder:
                 commit = run_job(request, self.workshop, tracker, Path(folder))
         except Cancelled:
             return JobResult(state=JobState.CANCELLED, started_at=started, finished_at=now())
         except Drained:
             raise
         except Exception as error:
-            if isinstance(error, TRANSIENT) and not last_attempt:
-                self._pause()
+            if self._may_pass(error, attempts_left):
                 raise
             _log.exception("job %s failed", request.id)
             return JobResult(
@@ -123,9 +131,34 @@ class Tasks:
             timings=tracker.finish(),
         )
 
-    def _pause(self) -> None:
-        """Before another attempt: what failed just now may be back then."""
-        self.interrupts.drain.wait(self.queue.settings.retry_pause)
+    def _may_pass(self, error: Exception, attempts_left: int) -> bool:
+        """Whether another attempt may find the store or the disk well again."""
+        if not isinstance(error, TRANSIENT):
+            return False
+        return attempts_left > 0 or (_is_outage(error) and not self._store_answers())
+
+    @contextmanager
+    def _patience(self, attempts_left: int) -> Iterator[None]:
+        """Before another attempt a pause, longer each time; none is spent while the store is away:
+        that is `StoreAway`."""
+        try:
+            yield
+        except TRANSIENT as error:
+            if _is_outage(error) and not self._store_answers():
+                self._store_was_away = True
+                raise StoreAway from error
+            spent = max(0, self.queue.settings.attempts - 1 - attempts_left)
+            if attempts_left > 0:
+                self.interrupts.drain.wait(self.queue.settings.retry_pause * 2**spent)
+            raise
+
+    def _store_answers(self) -> bool:
+        try:
+            self.workshop.store.check()
+        except StoreError as error:
+            _log.warning("the object store is away: %s", error)
+            return False
+        return True
 
     @contextmanager
     def _progress(self, key: str) -> Iterator[Tracker]:
@@ -158,6 +191,10 @@ class Tasks:
                 self.queue.clear_progress(key)
             except QueueError as error:
                 _log.warning("progress of %s not cleared: %s", key, error)
+
+
+def _is_outage(error: Exception) -> bool:
+    return isinstance(error, StoreError) and error.code == StoreError.code
 
 
 def _log_build(name: str, standing: AlignmentRecord | None) -> None:

@@ -4,11 +4,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 
 from core.records import Records
+from core.scratch import Scratch
 from core.settings import AlignmentSettings, Settings
 from core.sources import S3Sources
 from core.store.base import ObjectStore
@@ -22,6 +22,7 @@ from worker.alignment.tiers import (
     TierCounts,
     make_room,
     read_manifest,
+    remove_unfinished,
 )
 
 _log = logging.getLogger(__name__)
@@ -37,22 +38,23 @@ class Workshop:
     device: torch.device
     ram: RamTier = field(init=False)
     redis: RedisTier | None = field(init=False)
+    scratch: Scratch = field(init=False)
     counts: TierCounts = field(init=False, default_factory=TierCounts)
 
     def __post_init__(self) -> None:
         alignments = self.settings.alignments
         object.__setattr__(self, "ram", RamTier(alignments.ram_bytes))
         object.__setattr__(self, "redis", _redis_tier(alignments))
+        object.__setattr__(self, "scratch", Scratch(self.settings.scratch))
 
     @property
     def records(self) -> Records:
         return Records(self.store)
 
-    @property
-    def scratch(self) -> Path:
-        """Where jobs keep their files while they run; made at first use."""
-        self.settings.scratch.mkdir(parents=True, exist_ok=True)
-        return self.settings.scratch
+    def tidy(self) -> None:
+        """Remove what killed processes left on this machine's disk. Raises `OSError`."""
+        self.scratch.sweep()
+        remove_unfinished(self.settings.alignments.cache)
 
     def checkpoint_files(self, place: str) -> CheckpointFiles:
         """What a registered pair's `base` or `aligned` names; see `open_files`."""

@@ -16,6 +16,7 @@ from app.bodies import read_json
 from app.intake.accept import accept
 from app.intake.form import receive_form
 from app.intake.order import Order, order_of_form, order_of_json
+from app.intake.room import check_room
 from app.openapi import ACCEPTED, JOB_BODY
 from app.scratch import scratch_folder
 from app.services import Served, Services
@@ -53,7 +54,8 @@ async def post_job(
     Answers 202, or 200 where the result is there already. What is wrong inside the adapter's files
     is no error here: the job ends as `rejected`, with findings.
     """
-    async with scratch_folder(services.settings.scratch) as folder:
+    await run_in_threadpool(check_room, services, caller, idempotency_key)
+    async with scratch_folder(services.scratch) as folder:
         order = await _order(request, services, folder)
         job = await run_in_threadpool(accept, services, caller, order, idempotency_key, folder)
     seen = await run_in_threadpool(snapshot, services, job)

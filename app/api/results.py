@@ -1,7 +1,7 @@
 """What a job left: its report and the sanitized adapter."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, Final
 
 from fastapi import APIRouter
@@ -10,13 +10,15 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from app.access import Caller, JobsCaller
 from app.negotiation import prefers_html
+from app.openapi import EXPIRED
 from app.services import Served, Services
 from app.views import find_job, has_adapter
 from core.archives.pack import Packed, zip_chunks
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, Gone, NotFound
 from core.jobs import Commit, JobResult, JobState
 from core.report import Report
 from core.store import layout
+from core.store.base import ObjectMissing
 
 _CHUNK = 1 << 20
 _URL_SECONDS = 15 * 60
@@ -33,7 +35,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["results"])
     "/{job_id}/report",
     response_model=Report,
     summary="The report, layer by layer",
-    responses={200: {"content": {"text/html": {}}}},
+    responses={200: {"content": {"text/html": {}}}, **EXPIRED},
 )
 def get_report(request: Request, services: Served, caller: JobsCaller, job_id: str) -> Response:
     """As JSON, or as a page for who prefers `text/html`."""
@@ -41,7 +43,12 @@ def get_report(request: Request, services: Served, caller: JobsCaller, job_id: s
     return _report(services, caller, job_id, html=prefers_html(accept))
 
 
-@router.get("/{job_id}/report.json", response_model=Report, summary="The report as JSON")
+@router.get(
+    "/{job_id}/report.json",
+    response_model=Report,
+    summary="The report as JSON",
+    responses=EXPIRED,
+)
 def get_report_json(services: Served, caller: JobsCaller, job_id: str) -> Response:
     return _report(services, caller, job_id, html=False)
 
@@ -50,7 +57,7 @@ def get_report_json(services: Served, caller: JobsCaller, job_id: str) -> Respon
     "/{job_id}/report.html",
     response_class=Response,
     summary="The report as a page",
-    responses={200: {"content": {"text/html": {}}}},
+    responses={200: {"content": {"text/html": {}}}, **EXPIRED},
 )
 def get_report_html(services: Served, caller: JobsCaller, job_id: str) -> Response:
     return _report(services, caller, job_id, html=True)
@@ -60,7 +67,7 @@ def get_report_html(services: Served, caller: JobsCaller, job_id: str) -> Respon
     "/{job_id}/adapter",
     response_class=Response,
     summary="The sanitized adapter as a .zip",
-    responses={200: {"content": {"application/zip": {}}}, **_REDIRECT},
+    responses={200: {"content": {"application/zip": {}}}, **_REDIRECT, **EXPIRED},
 )
 def get_adapter(services: Served, caller: JobsCaller, job_id: str) -> Response:
     """A redirect to the object store, or the archive itself where that is a local folder."""
@@ -71,16 +78,16 @@ def get_adapter(services: Served, caller: JobsCaller, job_id: str) -> Response:
         elsewhere = _redirect(services, key, filename)
         if elsewhere is not None:
             return elsewhere
-    return StreamingResponse(
-        _zip(services, caller, commit), headers=_download(filename), media_type="application/zip"
-    )
+    with _unless_expired(services, caller, commit):
+        packed = _zip(services, caller, commit)
+    return StreamingResponse(packed, headers=_download(filename), media_type="application/zip")
 
 
 @router.get(
     "/{job_id}/adapter/{filename}",
     response_class=Response,
     summary="One file of the sanitized adapter",
-    responses={200: {"content": {"application/octet-stream": {}}}, **_REDIRECT},
+    responses={200: {"content": {"application/octet-stream": {}}}, **_REDIRECT, **EXPIRED},
 )
 def get_adapter_file(services: Served, caller: JobsCaller, job_id: str, filename: str) -> Response:
     """`adapter_model.safetensors` or `adapter_config.json`."""
@@ -89,12 +96,16 @@ def get_adapter_file(services: Served, caller: JobsCaller, job_id: str, filename
     if facts is None:
         raise NotFound(f"the files are {' and '.join(_FILES)}", code="file_not_found")
     key = _key(caller, commit, filename)
-    elsewhere = _redirect(services, key, filename)
-    if elsewhere is not None:
-        return elsewhere
+    with _unless_expired(services, caller, commit):
+        if services.store.info(key) is None:
+            raise ObjectMissing(f"There is no object {key!r}.")
+        elsewhere = _redirect(services, key, filename)
+        if elsewhere is not None:
+            return elsewhere
+        stream = services.store.open(key)
     headers = _download(filename) | {"Content-Length": str(facts.size)}
     return StreamingResponse(
-        _chunks(services.store.open(key)), headers=headers, media_type="application/octet-stream"
+        _chunks(stream), headers=headers, media_type="application/octet-stream"
     )
 
 
@@ -103,7 +114,8 @@ def _report(services: Services, caller: Caller, job_id: str, *, html: bool) -> R
     if result.commit is None:
         raise _without_result(result)
     name = layout.REPORT_HTML if html else layout.REPORT_JSON
-    content = services.store.get(_key(caller, result.commit, name))
+    with _unless_expired(services, caller, result.commit):
+        content = services.store.get(_key(caller, result.commit, name))
     headers = {"Vary": "Accept"} | _NO_SNIFFING | (_INERT if html else {})
     return Response(content, headers=headers, media_type="text/html" if html else _JSON)
 
@@ -137,6 +149,21 @@ def _published(services: Services, caller: Caller, job_id: str) -> Commit:
             code="no_adapter",
         )
     return result.commit
+
+
+@contextmanager
+def _unless_expired(services: Services, caller: Caller, commit: Commit) -> Iterator[None]:
+    """Raises `Gone` (`result_expired`) for a file that went with its commit; one that is missing
+    although the commit stands is a fault of the store."""
+    try:
+        yield
+    except ObjectMissing as error:
+        standing = services.records.committed(caller.tenant, commit.recipe)
+        if standing is not None and standing.output == commit.output:
+            raise
+        raise Gone(
+            "the result has expired: post the adapter again", code="result_expired"
+        ) from error
 
 
 def _without_result(result: JobResult) -> Conflict:

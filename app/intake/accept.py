@@ -1,6 +1,7 @@
 """From an order to an accepted job: agreed on, stored, queued. All of it blocks."""
 
 import logging
+from datetime import UTC, datetime
 from pathlib import Path
 
 from app.access import Caller
@@ -18,6 +19,7 @@ from core.jobs import (
     now,
     recipe_digest,
 )
+from core.retention import earlier_result
 from core.sources import Pinned
 from core.store import layout
 from core.store.base import ObjectExists
@@ -51,6 +53,7 @@ def accept(
     )
     commit = _earlier_result(services, caller, order, terms)
     job_id = claimed or idempotency.claim(new_job_id())
+    services.records.announce(caller.tenant, job_id)
     files = pinned.files or _stored(services, caller, job_id, order, commit)
     request = JobRequest(
         id=job_id,
@@ -96,7 +99,8 @@ def _earlier_result(
         terms.policy,
         other_names=order.other_names,
     )
-    return services.records.committed(caller.tenant, recipe)
+    ages = services.settings.retention.of(caller.tenant)
+    return earlier_result(services.records, caller.tenant, recipe, ages, datetime.now(UTC))
 
 
 def _stored(
@@ -125,6 +129,6 @@ def _start(services: Services, request: JobRequest, commit: Commit | None) -> No
         services.records.finish(request.tenant, request.id, result)
         return
     try:
-        services.queue.submit_job(request.tenant, request.id)
+        services.queue.submit_job(request)
     except QueueError as error:
         _log.warning("job %s is stored and not queued yet: %s", request.id, error)

@@ -20,31 +20,26 @@ class Claim(Frozen):
     digest: str
 
 
+def standing_claim(store: ObjectStore, tenant: str, key: str) -> Claim | None:
+    """What this key stands for already, whatever is asked now. Raises `Unprocessable`."""
+    return _read(store, _place(tenant, key))
+
+
 class Idempotency:
     """One caller's key for one request. Without a key nothing is remembered."""
 
     def __init__(self, store: ObjectStore, tenant: str, key: str | None, digest: str) -> None:
-        if key is not None and not _FORM.fullmatch(key):
-            raise Unprocessable(
-                "the Idempotency-Key is not 1 to 255 printable characters: send a UUID",
-                code="idempotency_key_invalid",
-            )
         self._store = store
-        self._place = None if key is None else layout.idempotency(tenant, key)
+        self._place = None if key is None else _place(tenant, key)
         self._digest = digest
 
     def job_id(self) -> str | None:
         """The job this key stands for already. Raises `Unprocessable` if for another request."""
         if self._place is None:
             return None
-        try:
-            claim = Claim.model_validate_json(self._store.get(self._place))
-        except ObjectMissing:
+        claim = _read(self._store, self._place)
+        if claim is None:
             return None
-        except ValidationError as error:
-            raise RecordUnreadable(
-                f"{self._place} is no claim of this version: remove it"
-            ) from error
         if claim.digest != self._digest:
             raise Unprocessable(
                 "this Idempotency-Key was used for another request: send a new key",
@@ -62,3 +57,22 @@ class Idempotency:
         except ObjectExists:
             return self.job_id() or job_id
         return job_id
+
+
+def _place(tenant: str, key: str) -> str:
+    """Raises `Unprocessable` for what is no key."""
+    if not _FORM.fullmatch(key):
+        raise Unprocessable(
+            "the Idempotency-Key is not 1 to 255 printable characters: send a UUID",
+            code="idempotency_key_invalid",
+        )
+    return layout.idempotency(tenant, key)
+
+
+def _read(store: ObjectStore, place: str) -> Claim | None:
+    try:
+        return Claim.model_validate_json(store.get(place))
+    except ObjectMissing:
+        return None
+    except ValidationError as error:
+        raise RecordUnreadable(f"{place} is no claim of this version: remove it") from error

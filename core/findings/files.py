@@ -78,4 +78,10 @@ FILES = {
         "trainer_state.json",
         strippable=True,
     ),
+    "workers_lost": _refuse(
+        "Every worker that took the job died with it in hand, so it is not given to another one.",
+        "Look into the workers' and the kernel's log, for want of memory first; post it again once"
+        " a worker can hold it.",
+        "an adapter of 6 GB on a worker with 8 GB",
+    ),
 }

@@ -1,7 +1,8 @@
 """The object store as the rest of the program sees it: a flat space of keys and bytes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -10,11 +11,28 @@ from core.errors import StoreError
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One stored object. `size` in bytes; `etag` changes whenever the bytes do."""
+    """One stored object. `size` in bytes; `etag` changes whenever the bytes do.
+
+    `modified`: when it was put, by the store's clock; None where its answer does not say, as after
+    a put to S3.
+    """
 
     key: str
     size: int
     etag: str
+    modified: datetime | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A put that was begun and has not ended: nobody sees it, and it takes up room.
+
+    `id` is the store's own name for it, `begun` by the store's clock.
+    """
+
+    key: str
+    id: str
+    begun: datetime
 
 
 class ObjectMissing(StoreError):
@@ -66,11 +84,21 @@ class ObjectStore(Protocol):
     def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> Iterator[str]:
         """Keys that begin with `prefix`, in ascending order, those after `after` only."""
 
+    def entries(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        """What `list` names, each with what the listing tells of it."""
+
     def folders(self, prefix: str) -> Iterator[str]:
         """Names of the folders right under `prefix` (which ends in a slash), ascending."""
 
     def delete(self, key: str) -> None:
         """Remove the object; a key that holds none is no error."""
+
+    def unfinished(self, prefix: str) -> Iterator[Unfinished]:
+        """The unfinished puts of keys that begin with `prefix`; a local store, which cannot tell
+        them apart, names all there are."""
+
+    def give_up(self, put: Unfinished) -> None:
+        """Free what an unfinished put takes; one that has ended meanwhile is no error."""
 
     def presigned_url(self, key: str, *, filename: str, seconds: int) -> str | None:
         """A URL that lets anyone read this object for `seconds`; None where there are no URLs."""

@@ -27,6 +27,10 @@ def job_input(tenant: str, job_id: str, filename: str) -> str:
     return f"{job(tenant, job_id)}/input/{filename}"
 
 
+def job_inputs(tenant: str, job_id: str) -> str:
+    return f"{job(tenant, job_id)}/input/"
+
+
 def job_result(tenant: str, job_id: str) -> str:
     """Put once, for cancelled and failed jobs too."""
     return f"{job(tenant, job_id)}/result.json"
@@ -45,6 +49,10 @@ def tenants() -> str:
     return "tenants/"
 
 
+def results(tenant: str) -> str:
+    return f"tenants/{tenant}/results/"
+
+
 def commit(tenant: str, recipe: str) -> str:
     """Put conditionally: names the winning output and every file's SHA-256."""
     return f"tenants/{tenant}/results/{recipe}/commit.json"
@@ -56,6 +64,14 @@ def output(tenant: str, recipe: str, output_digest: str, filename: str) -> str:
 
 def idempotency(tenant: str, key: str) -> str:
     return f"tenants/{tenant}/idempotency/{sha256_hex(key.encode())}"
+
+
+def idempotency_claims(tenant: str) -> str:
+    return f"tenants/{tenant}/idempotency/"
+
+
+def alignments() -> str:
+    return "alignments/"
 
 
 def alignment_names() -> str:

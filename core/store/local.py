@@ -7,6 +7,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -14,11 +15,11 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from core.errors import StoreError
-from core.store.base import ObjectChanged, ObjectExists, ObjectInfo, ObjectMissing
+from core.store.base import ObjectChanged, ObjectExists, ObjectInfo, ObjectMissing, Unfinished
 from core.store.checks import TEMPORARY, BadKey, check_key, check_listing, check_range, is_segment
 from core.store.files import CHUNK, save_hashed, sync_folder, unreadable
 
-_STALE_SECONDS = 24 * 3600
+_STALE = timedelta(hours=24)
 _PUBLISH_ATTEMPTS = 100
 _ADVICE = {
     errno.ENOSPC: "Free some space on the store's disk.",
@@ -89,6 +90,10 @@ class LocalStore:
         folder = prefix[: prefix.rfind("/") + 1]
         return islice(self._walk(folder, prefix, after), limit)
 
+    def entries(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        infos = (self.info(key) for key in self.list(prefix, after=after))
+        return (info for info in infos if info is not None)
+
     def folders(self, prefix: str) -> Iterator[str]:
         check_listing(prefix, "")
         with _failures("list", prefix):
@@ -103,6 +108,19 @@ class LocalStore:
             with suppress(FileNotFoundError, NotADirectoryError):
                 path.unlink()
             self._prune(path.parent)
+
+    def unfinished(self, prefix: str) -> Iterator[Unfinished]:
+        check_listing(prefix, "")
+        with _failures("list", TEMPORARY):
+            for path in self._temporary_folder.glob("*"):
+                with suppress(FileNotFoundError):
+                    written = _time(path.stat().st_mtime_ns)
+                    yield Unfinished(f"{TEMPORARY}/{path.name}", path.name, written)
+
+    def give_up(self, put: Unfinished) -> None:
+        check_key(put.id)
+        with _failures("clean", put.key):
+            (self._temporary_folder / put.id).unlink(missing_ok=True)
 
     def presigned_url(self, key: str, *, filename: str, seconds: int) -> str | None:  # noqa: ARG002
         check_key(key)
@@ -148,11 +166,9 @@ class LocalStore:
 
     def _sweep(self) -> None:
         """Remove what killed processes left; a file still being written has a fresh mtime."""
-        with _failures("clean", TEMPORARY):
-            for path in self._temporary_folder.glob("*"):
-                with suppress(FileNotFoundError):
-                    if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-                        path.unlink()
+        for put in self.unfinished(""):
+            if datetime.now(UTC) - put.begun > _STALE:
+                self.give_up(put)
 
     def _walk(self, folder: str, prefix: str, after: str) -> Iterator[str]:
         """Keys under `folder` ("" or ending in a slash), holding one folder's names at a time."""
@@ -237,7 +253,11 @@ def _make_folder(folder: Path) -> None:
 
 
 def _info(key: str, status: os.stat_result) -> ObjectInfo:
-    return ObjectInfo(key, status.st_size, _etag(status))
+    return ObjectInfo(key, status.st_size, _etag(status), _time(status.st_mtime_ns))
+
+
+def _time(nanoseconds: int) -> datetime:
+    return datetime.fromtimestamp(nanoseconds / 1e9, UTC)
 
 
 def _etag(status: os.stat_result) -> str:

@@ -21,7 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from core.errors import StoreError
-from core.store.base import ObjectExists, ObjectInfo, ObjectMissing
+from core.store.base import ObjectExists, ObjectInfo, ObjectMissing, Unfinished
 from core.store.checks import check_key, check_listing, check_range
 from core.store.files import CHUNK, save_hashed, unreadable
 from core.store.s3_errors import (
@@ -32,6 +32,7 @@ from core.store.s3_errors import (
     store_errors,
 )
 from core.store.s3_stream import ObjectStream, bare_etag, check_answer
+from core.store.s3_uploads import abort_upload, uploads
 from core.store.settings import S3Settings
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         GetObjectOutputTypeDef,
         GetObjectRequestTypeDef,
         ListObjectsV2RequestPaginateTypeDef,
+        ObjectTypeDef,
     )
 
 _PART = 16 << 20
@@ -150,7 +152,8 @@ class S3Store:
                 answer = self._client.head_object(Bucket=self._bucket, Key=place)
         except ObjectMissing:
             return None
-        return ObjectInfo(key, answer["ContentLength"], bare_etag(answer["ETag"]))
+        etag, modified = bare_etag(answer["ETag"]), answer.get("LastModified")
+        return ObjectInfo(key, answer["ContentLength"], etag, modified)
 
     def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> Iterator[str]:
         """Keys that begin with `prefix`, in the store's own order, those after `after` only.
@@ -160,7 +163,13 @@ class S3Store:
         there.
         """
         check_listing(prefix, after)
-        return islice(self._keys(prefix, after, _PAGE if limit is None else limit), limit)
+        entries = self._entries(prefix, after, _PAGE if limit is None else limit)
+        return islice((entry.key for entry in entries), limit)
+
+    def entries(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        """As `list`; an ETag that the store does not name is empty."""
+        check_listing(prefix, after)
+        return self._entries(prefix, after, _PAGE)
 
     def infos(self, prefix: str) -> Iterator[ObjectInfo]:
         """The objects right under `prefix` (which ends in a slash), in the store's own order."""
@@ -172,13 +181,12 @@ class S3Store:
             for page in pages:
                 for entry in page.get("Contents", ()):
                     if not entry["Key"].endswith("/"):  # a folder made in a web console
-                        key = entry["Key"].removeprefix(self._prefix)
                         if "ETag" not in entry:
                             raise StoreError(
                                 f"Could not list {prefix!r}: the store names no ETags, by which"
                                 " versions are told apart. Read from another."
                             )
-                        yield ObjectInfo(key, entry["Size"], bare_etag(entry["ETag"]))
+                        yield _listed(entry, self._prefix)
 
     def folders(self, prefix: str) -> Iterator[str]:
         check_listing(prefix, "")
@@ -195,6 +203,13 @@ class S3Store:
         place = self._place(key)
         with store_errors("delete", key):
             self._client.delete_object(Bucket=self._bucket, Key=place)
+
+    def unfinished(self, prefix: str) -> Iterator[Unfinished]:
+        check_listing(prefix, "")
+        return uploads(self._client, self._bucket, self._prefix, prefix)
+
+    def give_up(self, put: Unfinished) -> None:
+        abort_upload(self._client, self._bucket, self._place(put.key), put)
 
     def presigned_url(self, key: str, *, filename: str, seconds: int) -> str | None:
         place = self._place(key)
@@ -285,7 +300,7 @@ class S3Store:
             stream.cut()
         return io.BufferedReader(stream, CHUNK)
 
-    def _keys(self, prefix: str, after: str, page_size: int) -> Iterator[str]:
+    def _entries(self, prefix: str, after: str, page_size: int) -> Iterator[ObjectInfo]:
         request: ListObjectsV2RequestPaginateTypeDef = {
             "Bucket": self._bucket,
             "Prefix": self._prefix + prefix,
@@ -297,7 +312,12 @@ class S3Store:
             for page in self._client.get_paginator("list_objects_v2").paginate(**request):
                 for entry in page.get("Contents", ()):
                     if not entry["Key"].endswith("/"):  # a folder made in a web console
-                        yield entry["Key"].removeprefix(self._prefix)
+                        yield _listed(entry, self._prefix)
+
+
+def _listed(entry: "ObjectTypeDef", root: str) -> ObjectInfo:
+    etag, modified = bare_etag(entry.get("ETag", "")), entry.get("LastModified")
+    return ObjectInfo(entry["Key"].removeprefix(root), entry["Size"], etag, modified)
 
 
 def _client(session: Session, settings: S3Settings, endpoint_url: str | None) -> "S3Client":

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from core.jobs import (
     now,
     recipe_digest,
 )
+from core.records import Records
 from core.report import FileFacts, Summary, Verdict
 from core.store import layout
 from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
@@ -54,28 +56,17 @@ class Gate:
         assert request is not None
         return request
 
+    def scratch(self) -> list[Path]:
+        """What lies on the API's disk just now."""
+        found = self.services.settings.scratch.glob("process-*/*")
+        return sorted(path for path in found if path.name != ".lock")
+
     def queued(self) -> list[str]:
-        return list(self.services.queue._queue.job_ids)
+        return list(self.services.queue.rq.job_ids)
 
     def register(self, name: str = "base", **fields: Any) -> AlignmentRecord:
         """A ready alignment with its manifest, as a worker would leave it."""
-        losses = fields.pop("storage_loss", 0.0)
-        manifest = _manifest(losses)
-        record = AlignmentRecord(
-            **{
-                "name": name,
-                "state": "ready",
-                "base": "/models/base",
-                "aligned": "/models/aligned",
-                "base_names": [BASE_NAME],
-                "id": manifest.id,
-                "created_at": now(),
-                **fields,
-            }
-        )
-        self.services.store.put(layout.alignment(manifest.id, MANIFEST_FILE), manifest.as_bytes())
-        self.services.records.save_alignment(record)
-        return record
+        return leave_alignment(self.services.records, name, **fields)
 
     def finish(
         self,
@@ -124,6 +115,27 @@ class Gate:
             else [],
         )
         return self.services.records.commit(request.tenant, commit)
+
+
+def leave_alignment(records: Records, name: str = "base", **fields: Any) -> AlignmentRecord:
+    """A ready alignment with its manifest, as a worker would leave it."""
+    losses = fields.pop("storage_loss", 0.0)
+    manifest = _manifest(losses)
+    record = AlignmentRecord(
+        **{
+            "name": name,
+            "state": "ready",
+            "base": "/models/base",
+            "aligned": "/models/aligned",
+            "base_names": [BASE_NAME],
+            "id": manifest.id,
+            "created_at": now(),
+            **fields,
+        }
+    )
+    records.store.put(layout.alignment(manifest.id, MANIFEST_FILE), manifest.as_bytes())
+    records.save_alignment(record)
+    return record
 
 
 def _manifest(storage_loss: float) -> Manifest:

@@ -49,7 +49,7 @@ def test_registered_pair_is_queued_to_be_built(gate: Gate, root: Path) -> None:
     record = response.json()
     assert (record["state"], record["id"], record["rank"]) == ("building", None, 64)
     assert record["floor"] == record["default_policy"]
-    [task] = gate.services.queue._queue.jobs
+    [task] = gate.services.queue.rq.jobs
     assert task.kwargs == {"name": "base-1b"}
     assert gate.client.get("/v1/alignments/base-1b").json() == record
     assert gate.client.get("/v1/alignments").json() == {"alignments": [record]}

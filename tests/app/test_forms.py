@@ -56,7 +56,7 @@ def test_broken_forms_are_refused(gate: Gate, body: bytes, status: int, code: st
     response = gate.client.post("/v1/jobs", content=body, headers=FORM)
     assert (response.status_code, code_of(response)) == (status, code)
     assert list(gate.services.records.pending()) == []
-    assert os.listdir(gate.services.settings.scratch) == []  # noqa: PTH208
+    assert gate.scratch() == []
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_scratch_is_empty_after_a_success(gate: Gate) -> None:
     """Nothing of an upload stays on the API's disk."""
     gate.register()
     gate.post()
-    assert list(gate.services.settings.scratch.iterdir()) == []
+    assert gate.scratch() == []
 
 
 def test_disk_that_refuses_is_our_fault(gate: Gate, tmp_path: Path) -> None:

@@ -1,13 +1,19 @@
 """What a job left: report and adapter."""
 
 import io
+import os
+import time
 import zipfile
+from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
 
-from core.jobs import FinalState, JobFailure, JobResult, JobState, now
+from core.jobs import Commit, FinalState, JobFailure, JobResult, JobState, now
+from core.settings import RetentionSettings
+from tests.app.conftest import OpenGate
 from tests.app.gate import REPORT, SANITIZED, Gate, code_of
+from worker.expiry import expire
 
 PATHS = ["/report", "/report.json", "/report.html", "/adapter", "/adapter/adapter_config.json"]
 
@@ -27,6 +33,12 @@ def body(gate: Gate, url: str) -> bytes:
         response = httpx2.get(response.headers["location"])
     assert response.status_code == 200
     return response.content
+
+
+def expire_all(gate: Gate, **days: float) -> None:
+    """What these days say, a year later."""
+    later = datetime.now(UTC) + timedelta(days=365)
+    expire(gate.services.store, RetentionSettings(**days), later)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +179,77 @@ def test_job_without_result_says_so(gate: Gate, path: str, state: FinalState, co
     )
     response = gate.client.get(f"/v1/jobs/{job_id}{path}")
     assert (response.status_code, code_of(response)) == (409, code)
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/adapter/adapter_model.safetensors"])
+def test_expired_result_says_so(any_gate: Gate, path: str) -> None:
+    """410, and what to do, before any redirect; the job itself can still be asked for."""
+    job_id = succeeded(any_gate, archive=True)
+    expire_all(any_gate, results=30)
+    response = any_gate.client.get(f"/v1/jobs/{job_id}{path}")
+    assert (response.status_code, code_of(response)) == (410, "result_expired")
+    assert "post the adapter again" in response.json()["detail"]
+    job = any_gate.client.get(f"/v1/jobs/{job_id}").json()
+    assert (job["state"], job["verdict"]) == ("succeeded", "projected")
+
+
+def test_expired_adapter_can_be_posted_again(gate: Gate) -> None:
+    """It is queued with its input, and the old job gives out the new result, which is the same."""
+    job_id = succeeded(gate)
+    expire_all(gate, results=30)
+    again = gate.post()
+    assert (again.status_code, again.json()["state"]) == (202, "queued")
+    request = gate.request_of(again)
+    assert all(file.key and gate.services.store.info(file.key) for file in request.files)
+    gate.finish(request)
+    assert body(gate, f"/v1/jobs/{job_id}/report.json") == REPORT["report.json"]
+
+
+def test_result_of_other_files_is_not_the_old_jobs(gate: Gate) -> None:
+    """Where the recipe was worked out anew and came out otherwise, the first result has expired."""
+    job_id = succeeded(gate)
+    [key] = [key for key in gate.services.store.list("tenants/") if key.endswith("/commit.json")]
+    stored = Commit.model_validate_json(gate.services.store.get(key))
+    expire_all(gate, results=30)
+    gate.services.store.put(key, stored.model_copy(update={"output": "other"}).as_bytes())
+    response = gate.client.get(f"/v1/jobs/{job_id}/report")
+    assert (response.status_code, code_of(response)) == (410, "result_expired")
+
+
+def test_half_a_result_is_not_answered_with(gate: Gate) -> None:
+    """The same upload again is worked on again where one of the files is missing."""
+    succeeded(gate)
+    assert gate.post().status_code == 200
+    lost = next(key for key in gate.services.store.list("tenants/") if "/out/" in key)
+    gate.services.store.delete(lost)
+    assert gate.post().status_code == 202
+
+
+def test_result_that_answers_again_is_kept_for_longer(
+    open_gate: OpenGate,
+) -> None:
+    """Past half its days its commit is put anew; before, it is not."""
+    gate = open_gate(retention=RetentionSettings(results=1))
+    succeeded(gate)
+    [key] = [key for key in gate.services.store.list("tenants/") if key.endswith("/commit.json")]
+    first = gate.services.store.info(key)
+    assert gate.post().status_code == 200
+    assert gate.services.store.info(key) == first
+    path = gate.services.settings.store.path / key
+    half = time.time() - 13 * 3600
+    os.utime(path, (half, half))
+    assert gate.post().status_code == 200
+    assert time.time() - path.stat().st_mtime < 60
+
+
+def test_expired_job_is_gone(gate: Gate) -> None:
+    """As if it never was: 404, and in no list."""
+    job_id = succeeded(gate)
+    expire_all(gate, jobs=30)
+    for path in ("", *PATHS):
+        response = gate.client.get(f"/v1/jobs/{job_id}{path}")
+        assert (response.status_code, code_of(response)) == (404, "job_not_found")
+    assert gate.client.get("/v1/jobs").json()["jobs"] == []
 
 
 def test_missing_file_is_our_fault_and_never_half_an_answer(gate: Gate) -> None:

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 # What no upload to the pipeline can show by its bytes alone → the test that shows it.
 ELSEWHERE = {
+    "workers_lost": "tests/worker/test_recovery.py::test_a_job_that_kills_its_workers_is_set_aside",
     "archive_refused": "tests/hostile/test_archive_job.py::"
     "test_archive_that_is_not_opened_rejects_the_adapter",
     "no_alignment_signal": "tests/hostile/test_evasions.py::"

@@ -39,9 +39,7 @@ class Service:
     redis: Redis
 
     def worker(self) -> GateWorker:
-        return GateWorker(
-            self.queue, self.tasks.by_name, self.tasks.interrupts, connection=self.redis
-        )
+        return GateWorker(self.queue, self.tasks, connection=self.redis)
 
     def work(self) -> None:
         self.worker().work(burst=True, logging_level="WARNING")
@@ -95,9 +93,10 @@ class Service:
             policy=policy or Policy(),
             files=stored,
         )
+        self.records.announce(TENANT, job_id)
         self.records.accept(request)
         if enqueue:
-            self.queue.submit_job(TENANT, job_id)
+            self.queue.submit_job(request)
         return request
 
     def result(self, request: JobRequest) -> JobResult | None:

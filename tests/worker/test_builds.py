@@ -44,7 +44,7 @@ def test_a_late_failure_does_not_undo_a_finished_build(
         raise RuntimeError("the other run was faster")
 
     monkeypatch.setattr("worker.alignment.build.make_module", overtaken)
-    service.tasks.build_alignment(name="tiny", last_attempt=True)
+    service.tasks.build_alignment(name="tiny", attempts_left=0)
     assert service.records.alignment("tiny") == ready
 
 
@@ -65,11 +65,11 @@ def test_a_build_that_is_told_to_stop_keeps_what_it_made(
     monkeypatch.setattr(build, "make_module", counted)
     record = service.accept_pair()
     with pytest.raises((Cancelled, Drained)):
-        service.tasks.build_alignment(name=record.name, last_attempt=False)
+        service.tasks.build_alignment(name=record.name, attempts_left=1)
     assert 3 <= len(made) <= 2 + usual_workers()
     assert service.records.alignment(record.name) == record
     getattr(service.tasks.interrupts, why).clear()
-    service.tasks.build_alignment(name=record.name, last_attempt=False)
+    service.tasks.build_alignment(name=record.name, attempts_left=1)
     ended = service.records.alignment(record.name)
     assert ended is not None
     assert ended.state == "ready"
@@ -90,7 +90,7 @@ def test_a_name_that_was_removed_is_not_brought_back(
         return make_module(*arguments)
 
     monkeypatch.setattr(build, "make_module", overtaken)
-    service.tasks.build_alignment(name=record.name, last_attempt=True)
+    service.tasks.build_alignment(name=record.name, attempts_left=0)
     assert service.records.alignment(record.name) is None
 
 
@@ -99,7 +99,7 @@ def test_what_is_odd_about_a_pair_is_recorded_and_logged(
 ) -> None:
     """The golden pair is of random weights, and its heads are equal; it is built all the same."""
     service.accept_pair()
-    service.tasks.build_alignment(name="tiny", last_attempt=True)
+    service.tasks.build_alignment(name="tiny", attempts_left=0)
     built = service.records.alignment("tiny")
     assert built is not None
     codes = [warning.code for warning in built.warnings]
@@ -124,7 +124,7 @@ def test_a_removed_build_stops_and_keeps_what_it_made(
     monkeypatch.setattr(build, "make_module", counted)
     monkeypatch.setattr(wanted, "LOOK_EVERY", 0.0)
     service.accept_pair()
-    service.tasks.build_alignment(name="tiny", last_attempt=True)
+    service.tasks.build_alignment(name="tiny", attempts_left=0)
     assert service.records.alignment("tiny") is None
     stopped = len(made)
     assert stopped < MODULES
@@ -147,7 +147,7 @@ def test_a_store_that_is_away_stops_no_build(
         return read(self, key, **rest)
 
     monkeypatch.setattr(type(service.store), "get", failing_thrice)
-    service.tasks.build_alignment(name=record.name, last_attempt=True)
+    service.tasks.build_alignment(name=record.name, attempts_left=0)
     ended = service.records.alignment(record.name)
     assert ended is not None
     assert ended.state == "ready"
@@ -172,7 +172,7 @@ def test_a_build_does_not_answer_for_a_later_registration(
 
     monkeypatch.setattr(build, "make_module", overtaken)
     monkeypatch.setattr(wanted, "LOOK_EVERY", every)
-    service.tasks.build_alignment(name=record.name, last_attempt=True)
+    service.tasks.build_alignment(name=record.name, attempts_left=0)
     ended = service.records.alignment(record.name)
     assert ended is not None
     assert (ended.state, ended.rank, ended.created_at) == ("ready", 8, "later")

@@ -16,6 +16,9 @@ OVERRIDES = (
     "kill_horse",
     "handle_warm_shutdown_request",
     "execute_job",
+    "clean_registries",
+    "handle_exception",
+    "_pubsub_exception_handler",
 )
 JOB_OVERRIDES = ("func", "success_callback", "failure_callback", "stopped_callback")
 
@@ -49,12 +52,12 @@ def test_a_name_that_is_no_task_is_not_even_looked_up(name: str) -> None:
         _ = job({"worker.tasks.sanitize": print}, name).func
 
 
-def test_a_task_is_told_of_its_last_attempt() -> None:
+def test_a_task_is_told_of_the_attempts_left() -> None:
     """So that it records a failure where no other attempt will."""
-    told: list[bool] = []
-    tasks = {"t": lambda *, last_attempt: told.append(last_attempt)}
+    told: list[int] = []
+    tasks = {"t": lambda *, attempts_left: told.append(attempts_left)}
     last = job(tasks, "t")
     last.func()
     last.retries_left = 1
     last.func()
-    assert told == [True, False]
+    assert told == [0, 1]

@@ -193,7 +193,7 @@ def test_a_job_that_takes_too_long_fails_and_says_so(
     monkeypatch.setattr(type(service.store), "get_file", lambda *_, **__: time.sleep(30))
     request = service.accept(record, enqueue=False)
     service.queue.settings = service.queue.settings.model_copy(update={"job_timeout": 1})
-    service.queue.submit_job(TENANT, request.id)
+    service.queue.submit_job(request)
     service.work()
     result = service.result(request)
     assert result is not None
@@ -206,7 +206,7 @@ def test_input_that_changed_in_the_store_fails_closed(service: Service) -> None:
     request = service.accept(service.register(), enqueue=False)
     key = layout.job_input(TENANT, request.id, "adapter_config.json")
     service.store.put(key, b"{}")
-    service.queue.submit_job(TENANT, request.id)
+    service.queue.submit_job(request)
     service.work()
     result = service.result(request)
     assert result is not None
@@ -267,11 +267,66 @@ def test_a_drained_job_keeps_its_attempts(service: Service) -> None:
     assert result.state is JobState.SUCCEEDED
 
 
+def test_a_drained_job_keeps_its_turn(service: Service) -> None:
+    """It goes back to the front of the queue, not behind all that came since."""
+    record = service.register()
+    first, _ = service.accept(record), service.accept(record)
+    service.tasks.interrupts.drain.set()
+    service.worker().work(max_jobs=1, logging_level="WARNING")
+    assert service.queue.rq.job_ids[0] == first.id
+
+
+def test_a_store_that_is_away_costs_no_attempt(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often a worker tries: the job is as it was when the store is back."""
+    request = service.accept(service.register())
+
+    def away(*_: object, **__: object) -> None:
+        raise StoreError("the store is away")
+
+    monkeypatch.setattr(service.tasks, "rest", lambda: None)
+    with monkeypatch.context() as patched:
+        for method in ("get", "get_file", "check"):
+            patched.setattr(type(service.store), method, away)
+        for _ in range(service.queue.settings.attempts + 1):
+            service.worker().work(max_jobs=1, logging_level="WARNING")
+    assert service.result(request) is None
+    service.work()
+    result = service.result(request)
+    assert result is not None
+    assert result.state is JobState.SUCCEEDED
+
+
+def test_a_worker_takes_no_job_while_the_store_is_away(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks the store until that answers, and then goes on."""
+    service.accept(service.register())
+    answers = iter([False, False, False, True])
+    asked = []
+
+    def check(_: ObjectStore) -> None:
+        asked.append(service.queue.rq.count)
+        if not next(answers):
+            raise StoreError("the store is away")
+
+    def away(*_: object, **__: object) -> str:
+        raise StoreError("the store is away")
+
+    monkeypatch.setattr("worker.tasks.REST_SECONDS", 0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(service.store), "check", check)
+        patched.setattr(type(service.store), "get_file", away)
+        service.worker().work(max_jobs=1, logging_level="WARNING")
+    assert asked[1:] == [1, 1, 1]
+
+
 def test_a_cancelled_job_ends_as_cancelled(service: Service) -> None:
     """The cancel flag stops a job at its next module, and nothing is published."""
     request = service.accept(service.register(), enqueue=False)
     service.tasks.interrupts.cancel.set()
-    service.tasks.sanitize(tenant=TENANT, job_id=request.id, last_attempt=True)
+    service.tasks.sanitize(tenant=TENANT, job_id=request.id, attempts_left=0)
     result = service.result(request)
     assert result is not None
     assert (result.state, result.commit) == (JobState.CANCELLED, None)

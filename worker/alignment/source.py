@@ -41,6 +41,10 @@ class AlignmentSource(Protocol):
     def facts(self) -> AlignmentFacts:
         """What the report says of it; of a pair, after its modules were read."""
 
+    def keep_warm(self, share: float) -> None:
+        """Of the bytes of modules that are kept on the device for later, let all but this share go,
+        other alignments' too."""
+
 
 class StoredAlignment:
     """An alignment made earlier, its modules loaded through the tiers."""
@@ -75,6 +79,9 @@ class StoredAlignment:
             rank=self.manifest.rank,
             storage_loss=self.manifest.storage_loss,
         )
+
+    def keep_warm(self, share: float) -> None:
+        self._loader.ram.keep(share)
 
 
 class PairAlignment:
@@ -120,6 +127,9 @@ class PairAlignment:
         return AlignmentFacts(
             id=alignment_id(entries, rank, self._weights), name=None, rank=rank, storage_loss=0.0
         )
+
+    def keep_warm(self, share: float) -> None:
+        """Nothing is kept: each module is made when it is asked for."""
 
     def _refuse_identical_pair(self) -> None:
         """One equal module is a finding on the adapter; all modules equal, a useless pair."""

@@ -10,7 +10,7 @@ from worker.alignment.tiers.counts import Tier
 from worker.alignment.tiers.files import Copy, shard_digest
 from worker.alignment.tiers.lock import locked
 from worker.alignment.tiers.redis import RedisTier
-from worker.alignment.tiers.room import make_room, mark_used
+from worker.alignment.tiers.room import make_room, mark_used, partial_of
 
 
 class DiskTier:
@@ -61,7 +61,7 @@ class DiskTier:
 
     def _fetched(self, target: Path) -> Copy:
         """The file, opened before others see it: one that they drop at once is still read here."""
-        partial = target.with_name(f".{target.name}.part")
+        partial = partial_of(target)
         try:
             tier = self._fetch(target.name, partial)
             with ExitStack() as stack:

@@ -11,7 +11,8 @@ from worker.alignment.tiers.files import Files
 
 
 def read_manifest(files: Files) -> Manifest:
-    """Raises `AlignmentError` if there is no manifest of this version, or it belies its own id."""
+    """Raises `AlignmentError` if there is no manifest of this version, or it belies its own id, and
+    `OSError` for what the disk refuses."""
     manifest = _parsed(files)
     if manifest is None and files.drop(MANIFEST_FILE):
         manifest = _parsed(files)
@@ -43,7 +44,7 @@ def _parsed(files: Files) -> Manifest | None:
     try:
         with files.open(MANIFEST_FILE).file as file:
             manifest = Manifest.model_validate_json(file.read())
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     own_id = alignment_id(manifest.modules, manifest.rank, manifest.weights)
     return manifest if own_id == manifest.id else None

@@ -27,11 +27,18 @@ class RamTier:
         size = tensor_bytes(tensors)
         if size > self.capacity or key in self._shards:
             return
-        while self.used + size > self.capacity:
-            _, dropped = self._shards.popitem(last=False)
-            self.used -= tensor_bytes(dropped)
+        self._shrink(self.capacity - size)
         self._shards[key] = tensors
         self.used += size
+
+    def keep(self, share: float) -> None:
+        """Drop shards until no more than `share` (0 to 1) of the bytes held now are left."""
+        self._shrink(int(self.used * share))
+
+    def _shrink(self, limit: int) -> None:
+        while self.used > limit:
+            _, dropped = self._shards.popitem(last=False)
+            self.used -= tensor_bytes(dropped)
 
 
 def tensor_bytes(tensors: Mapping[str, Tensor]) -> int:

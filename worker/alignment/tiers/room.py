@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
+from worker.alignment.tiers.lock import try_locked
+
 LEFT_BEHIND_SECONDS = 24 * 3600  # no fetch of one file takes as long
 
 
@@ -13,6 +15,20 @@ def mark_used(file: BinaryIO) -> None:
     """Now is its turn to be dropped last. The kernel's own access times are often off or coarse."""
     now = time.time_ns()
     os.utime(file.fileno(), ns=(now, now))
+
+
+def remove_unfinished(cache: Path) -> None:
+    """Remove what killed processes were fetching, and their locks. Raises `OSError`."""
+    for path in cache.glob("[!.]*/*.lock"):
+        with try_locked(path) as held:
+            if held:
+                name = path.name.removesuffix(".lock")
+                partial_of(path.with_name(name)).unlink(missing_ok=True)
+
+
+def partial_of(target: Path) -> Path:
+    """What a file is called while it is fetched."""
+    return target.with_name(f".{target.name}.part")
 
 
 def make_room(cache: Path, capacity: int, *, keep: Path | None = None) -> None:

@@ -28,3 +28,18 @@ def test_least_recently_used_goes_first_and_the_bound_holds(
         while sum(size for _, size in held) > capacity:
             held.pop(0)
         assert ram.used == sum(size for _, size in held) <= capacity
+
+
+@given(st.lists(SIZES, max_size=10), st.sampled_from([0.0, 0.25, 0.5, 1.0]))
+def test_a_share_is_kept_of_what_was_used_last(sizes: list[int], share: float) -> None:
+    """No more than that share of the bytes, and no shard dropped that need not have been."""
+    ram = RamTier(1000)
+    for number, size in enumerate(sizes):
+        ram.put(f"{number}", {"v": torch.zeros(size, dtype=torch.uint8)})
+    before = ram.used
+    ram.keep(share)
+    kept = [number for number in range(len(sizes)) if ram.get(f"{number}") is not None]
+    first = kept[0] if kept else len(sizes)
+    assert kept == list(range(first, len(sizes)))
+    assert ram.used == sum(sizes[first:]) <= share * before
+    assert first == 0 or sum(sizes[first - 1 :]) > share * before

@@ -1,0 +1,69 @@
+"""How long things stay: their age, and earlier results, which stay as long as they are used."""
+
+from datetime import datetime, timedelta
+
+from core.jobs import _CROCKFORD, Commit
+from core.records import Records
+from core.settings import Ages
+from core.store import layout
+from core.store.base import ObjectInfo, ObjectMissing, ObjectStore
+
+
+def is_older(info: ObjectInfo | None, age: timedelta, now: datetime) -> bool:
+    """False also of what is not there, or has no known age."""
+    return info is not None and info.modified is not None and now - info.modified > age
+
+
+def ids_from(ms: int) -> str:
+    """What the ids of jobs made in this millisecond begin with: they and older ones sort after."""
+    inverted = (1 << 48) - 1 - ms
+    return "".join(_CROCKFORD[(inverted >> shift) & 31] for shift in range(45, -1, -5))
+
+
+def earlier_result(
+    records: Records, tenant: str, recipe: str, ages: Ages, now: datetime
+) -> Commit | None:
+    """The result of this recipe if all of it is there: it may be answered with, and stays a while.
+
+    Raises `StoreError`.
+    """
+    commit = records.committed(tenant, recipe)
+    if commit is None:
+        return None
+    # Renewed first: then no file that is seen here is about to expire.
+    kept = _renewed(records.store, layout.commit(tenant, recipe), ages, now)
+    return commit if kept and _is_whole(records.store, tenant, commit) else None
+
+
+def commit_result(
+    records: Records, tenant: str, commit: Commit, ages: Ages, now: datetime
+) -> Commit:
+    """Name the winner of a recipe, its files being stored: the first commit stands, and is
+    returned, unless its files are gone. Raises `StoreError`."""
+    standing = records.commit(tenant, commit)
+    key = layout.commit(tenant, commit.recipe)
+    if standing.output != commit.output and not _is_whole(records.store, tenant, standing):
+        records.store.put(key, commit.as_bytes())
+        return commit
+    _renewed(records.store, key, ages, now)
+    return standing
+
+
+def _renewed(store: ObjectStore, key: str, ages: Ages, now: datetime) -> bool:
+    """Put a commit of more than half its age anew, as it is; False if it is gone."""
+    if ages.results is None:
+        return True
+    info = store.info(key)
+    if is_older(info, timedelta(days=ages.results) / 2, now):
+        try:
+            store.put(key, store.get(key))
+        except ObjectMissing:
+            return False
+    return info is not None
+
+
+def _is_whole(store: ObjectStore, tenant: str, commit: Commit) -> bool:
+    return all(
+        store.info(layout.output(tenant, commit.recipe, commit.output, file.name)) is not None
+        for file in commit.files
+    )
