@@ -7,19 +7,22 @@ import logging
 import signal
 import time
 from collections.abc import Callable
-from threading import Event
+from datetime import UTC, datetime
+from functools import partial
+from threading import Event, Thread
 
 from core.errors import GateError, StoreError
 from core.findings import finding
 from core.jobs import JobFailure, JobRequest, JobResult, JobState, now
 from core.queue import JobQueue, build_id, connect
 from core.records import Records
-from core.settings import Settings
+from core.settings import RetentionSettings, Settings
 from core.store import open_store
 from core.store.layout import ADAPTER_MODEL
+from worker.expiry import expire
 from worker.recovery import sweep
 
-REST = 10  # reconciling takes one part in so many of the courier's time at most
+LEAVE_SECONDS = 5.0
 
 _EXHAUSTED = JobFailure(
     code="attempts_exhausted",
@@ -114,36 +117,46 @@ def _as_failed(request: JobRequest, failure: JobFailure) -> JobResult:
     return JobResult(state=JobState.FAILED, finished_at=now(), error=failure, findings=findings)
 
 
-class Courier:
-    """Each duty at its own pace; what is down is waited for."""
+def run_courier(
+    records: Records, queue: JobQueue, retention: RetentionSettings, stop: Event
+) -> None:
+    """Each duty in a thread of its own until `stop`, so that none waits for a longer one."""
+    settings = queue.settings
 
-    def __init__(self, records: Records, queue: JobQueue, stop: Event) -> None:
-        self.records = records
-        self.queue = queue
-        self.stop = stop
-        self._next_reconcile = 0.0
-
-    def run(self) -> None:
-        """Until `stop`."""
-        while not self.stop.is_set():
-            try:
-                self._round()
-            except GateError as error:
-                _log.warning("waiting for the next round: %s", error)
-            self.stop.wait(self.queue.settings.sweep_every)
-
-    def _round(self) -> None:
-        sweep(self.queue)
-        if time.monotonic() >= self._next_reconcile:
-            self._reconcile()
-
-    def _reconcile(self) -> None:
-        start = time.monotonic()
-        queued = reconcile(self.records, self.queue, self.stop.is_set)
-        spent = time.monotonic() - start
-        self._next_reconcile = start + max(self.queue.settings.reconcile_every, REST * spent)
+    def reconciling() -> None:
+        queued = reconcile(records, queue, stop.is_set)
         if queued:
             _log.warning("%d accepted jobs were not on the queue and are now", queued)
+
+    def expiring() -> None:
+        expire(records.store, retention, datetime.now(UTC), stop=stop.is_set)
+
+    duties = (
+        (settings.sweep_every, partial(sweep, queue)),
+        (settings.reconcile_every, reconciling),
+        (retention.every, expiring),
+    )
+    threads = [
+        Thread(target=_again_and_again, args=(stop, every, duty), daemon=True)
+        for every, duty in duties
+    ]
+    for thread in threads:
+        thread.start()
+    stop.wait()
+    for thread in threads:
+        thread.join(LEAVE_SECONDS)  # what waits for a store that is away is left
+
+
+def _again_and_again(stop: Event, every: float, duty: Callable[[], object]) -> None:
+    """Now and at every interval, at rest half of the time at least; what is down is waited for."""
+    while not stop.is_set():
+        start = time.monotonic()
+        try:
+            duty()
+        except GateError as error:
+            _log.warning("waiting for the next round: %s", error)
+        spent = time.monotonic() - start
+        stop.wait(max(every - spent, spent))
 
 
 def run_process(settings: Settings) -> int:
@@ -153,5 +166,5 @@ def run_process(settings: Settings) -> int:
         signal.signal(number, lambda *_: stop.set())
     redis = connect(settings.redis, answer_within=settings.redis.answer_timeout)
     records = Records(open_store(settings.store))
-    Courier(records, JobQueue(redis, settings.queue), stop).run()
+    run_courier(records, JobQueue(redis, settings.queue), settings.retention, stop)
     return 0

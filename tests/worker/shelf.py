@@ -1,13 +1,18 @@
 """A folder as object store, filled with things of any age."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
 
+import pytest
+
+from core.errors import StoreError
 from core.retention import ids_from
 from core.store import layout
+from core.store.base import ObjectInfo
 from core.store.local import LocalStore
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -78,3 +83,49 @@ class Shelf:
 
     def of_result(self, recipe: str) -> set[str]:
         return {key for key in self.all_keys() if f"/{recipe}/" in key}
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class DyingStore(LocalStore):
+    """Its process is killed before delete number `last` + 1."""
+
+    def __init__(self, root: Path, last: int) -> None:
+        super().__init__(root)
+        self.left = last
+
+    def delete(self, key: str) -> None:
+        if self.left == 0:
+            raise Killed
+        self.left -= 1
+        super().delete(key)
+
+
+class StubbornStore(LocalStore):
+    """Does not delete what has `kept` in its key."""
+
+    def __init__(self, root: Path, kept: str) -> None:
+        super().__init__(root)
+        self.kept = kept
+
+    def delete(self, key: str) -> None:
+        if self.kept in key:
+            raise StoreError(f"Could not delete {key!r}: it stays.")
+        super().delete(key)
+
+
+def put_after_listing(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch, shelf: Shelf, key: str
+) -> None:
+    """Have somebody put `key` anew between its listing and what comes of that."""
+    entries = store.entries
+
+    def listed_before(prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        listed = list(entries(prefix, after=after))
+        if key.startswith(prefix):
+            shelf.put(key, 0)
+        return iter(listed)
+
+    monkeypatch.setattr(store, "entries", listed_before)

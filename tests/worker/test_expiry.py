@@ -12,10 +12,17 @@ from core.records import Records
 from core.settings import Ages, RetentionSettings
 from core.store import layout
 from core.store.base import ObjectInfo, ObjectStore
-from core.store.local import LocalStore
-from core.store.s3 import S3Store
-from tests.core.store.test_ages import begin
-from tests.worker.shelf import INPUTS, NOW, OUTPUTS, Shelf, id_made
+from tests.worker.shelf import (
+    INPUTS,
+    NOW,
+    OUTPUTS,
+    DyingStore,
+    Killed,
+    Shelf,
+    StubbornStore,
+    id_made,
+    put_after_listing,
+)
 from worker.expiry import ExpiryCounts, expire
 
 WEEK_MONTH_YEAR = RetentionSettings(inputs=7, results=30, jobs=365)
@@ -27,37 +34,6 @@ HOUR = 1 / 24
 @pytest.fixture
 def shelf(tmp_path: Path) -> Shelf:
     return Shelf(tmp_path / "store")
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-class DyingStore(LocalStore):
-    """Its process is killed before delete number `last` + 1."""
-
-    def __init__(self, root: Path, last: int) -> None:
-        super().__init__(root)
-        self.left = last
-
-    def delete(self, key: str) -> None:
-        if self.left == 0:
-            raise Killed
-        self.left -= 1
-        super().delete(key)
-
-
-class StubbornStore(LocalStore):
-    """Does not delete what has `kept` in its key."""
-
-    def __init__(self, root: Path, kept: str) -> None:
-        super().__init__(root)
-        self.kept = kept
-
-    def delete(self, key: str) -> None:
-        if self.kept in key:
-            raise StoreError(f"Could not delete {key!r}: it stays.")
-        super().delete(key)
 
 
 def test_inputs_go_after_their_days_and_the_job_stays(shelf: Shelf) -> None:
@@ -126,15 +102,23 @@ def test_a_result_that_is_renewed_while_it_is_listed_stays(
 ) -> None:
     """A job that is answered with it at this very moment does not lose it."""
     recipe, store = shelf.result(31), shelf.store
-    entries = store.entries
+    put_after_listing(store, monkeypatch, shelf, layout.commit("acme", recipe))
+    assert expire(store, WEEK_MONTH_YEAR, NOW) == ExpiryCounts()
+    assert len(shelf.of_result(recipe)) == len(OUTPUTS) + 1
 
-    def renewed_since(prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
-        listed = list(entries(prefix, after=after))
-        if prefix == layout.results("acme"):
-            shelf.put(layout.commit("acme", recipe), 0)
-        return iter(listed)
 
-    monkeypatch.setattr(store, "entries", renewed_since)
+def test_files_stay_where_their_commit_comes_back(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job was about to renew it when it was deleted."""
+    recipe, store = shelf.result(31), shelf.store
+    delete = store.delete
+
+    def renewed_after(key: str) -> None:
+        delete(key)
+        shelf.put(layout.commit("acme", recipe), 0)
+
+    monkeypatch.setattr(store, "delete", renewed_after)
     assert expire(store, WEEK_MONTH_YEAR, NOW) == ExpiryCounts()
     assert len(shelf.of_result(recipe)) == len(OUTPUTS) + 1
 
@@ -159,38 +143,6 @@ def test_files_that_are_being_stored_wait_for_their_commit(shelf: Shelf) -> None
     expire(shelf.store, hours, NOW)
     assert len(shelf.of_result(storing)) == len(OUTPUTS)
     assert len(shelf.of_result(anew)) == len(OUTPUTS)
-
-
-def test_an_upload_that_was_never_accepted_goes_after_a_day(shelf: Shelf) -> None:
-    """Its inputs and its mark; one that is still coming in stays."""
-    old, young = shelf.job(2, request=False), shelf.job(0.5, request=False)
-    assert expire(shelf.store, RetentionSettings(), NOW) == ExpiryCounts(uploads=1)
-    assert shelf.of_job(old) == set()
-    assert shelf.of_job(young) == INPUT_KEYS | {"mark"}
-
-
-def test_an_upload_that_is_sent_again_is_not_abandoned(shelf: Shelf) -> None:
-    """Its key stands for an id of last week, and the mark was put anew just now."""
-    again = shelf.job(6, request=False)
-    shelf.put(layout.pending("acme", again), 0.01)
-    assert expire(shelf.store, RetentionSettings(), NOW) == ExpiryCounts()
-    assert shelf.of_job(again) == INPUT_KEYS | {"mark"}
-
-
-def test_inputs_of_earlier_versions_go_without_a_mark(shelf: Shelf) -> None:
-    """A gate that stored the mark last and was killed before left them."""
-    left = shelf.job(8, request=False, mark=False)
-    assert expire(shelf.store, RetentionSettings(), NOW) == ExpiryCounts(uploads=1)
-    assert shelf.of_job(left) == set()
-
-
-def test_a_mark_outlives_inputs_that_stay(shelf: Shelf) -> None:
-    """By it they are found the next time."""
-    left = shelf.job(2, request=False)
-    counts = expire(StubbornStore(shelf.root, INPUTS[1]), RetentionSettings(), NOW)
-    assert counts == ExpiryCounts(failed=1)
-    assert shelf.of_job(left) == {f"input/{INPUTS[1]}", "mark"}
-    assert expire(shelf.store, RetentionSettings(), NOW) == ExpiryCounts(uploads=1)
 
 
 def test_idempotency_keys_are_forgotten(shelf: Shelf) -> None:
@@ -256,6 +208,14 @@ def test_one_key_that_stays_holds_up_no_other(
     assert expire(shelf.store, WEEK_MONTH_YEAR, NOW) == ExpiryCounts(jobs=1)
 
 
+def test_a_request_that_stays_keeps_its_result(shelf: Shelf) -> None:
+    """Or the job would be there without an end."""
+    stuck = shelf.job(400, ended=399)
+    store = StubbornStore(shelf.root, "request.json")
+    assert expire(store, WEEK_MONTH_YEAR, NOW) == ExpiryCounts(failed=1)
+    assert shelf.of_job(stuck) == RECORDS
+
+
 def test_one_tenant_that_cannot_be_listed_holds_up_no_other(shelf: Shelf, tmp_path: Path) -> None:
     """A link in its folder, say, which is followed nowhere."""
     outside = tmp_path / "outside"
@@ -292,20 +252,15 @@ def test_what_was_deleted_is_logged_by_tenant(
 
 
 def test_it_stops_when_told(shelf: Shelf) -> None:
-    """Before the next delete; the time after that goes on."""
-    jobs = [shelf.job(9, ended=9) for _ in range(4)]
-    asked = 0
-
-    def stop() -> bool:
-        nonlocal asked
-        asked += 1
-        return asked > 12
-
-    first = expire(shelf.store, WEEK_MONTH_YEAR, NOW, stop=stop)
-    assert 0 < first.inputs < 4
+    """Before the next delete, and lists no more; the time after that goes on."""
+    jobs = [shelf.job(400, ended=399) for _ in range(3)]
     assert expire(shelf.store, WEEK_MONTH_YEAR, NOW, stop=lambda: True) == ExpiryCounts()
-    assert expire(shelf.store, WEEK_MONTH_YEAR, NOW).inputs == 4 - first.inputs
-    assert all(shelf.of_job(job_id) == RECORDS for job_id in jobs)
+    assert len(shelf.all_keys()) == 12
+    first = expire(shelf.store, WEEK_MONTH_YEAR, NOW, stop=lambda: len(shelf.all_keys()) < 7)
+    assert first == ExpiryCounts(jobs=1)
+    assert len(shelf.all_keys()) == 6
+    assert expire(shelf.store, WEEK_MONTH_YEAR, NOW) == ExpiryCounts(jobs=2)
+    assert not any(shelf.of_job(job_id) for job_id in jobs)
 
 
 def test_nothing_of_others_is_touched(shelf: Shelf) -> None:
@@ -327,26 +282,6 @@ def test_nothing_of_others_is_touched(shelf: Shelf) -> None:
     }
     assert expire(shelf.store, WEEK_MONTH_YEAR, NOW) == ExpiryCounts()
     assert shelf.all_keys() == strangers
-
-
-def test_what_a_killed_process_was_writing_goes(shelf: Shelf) -> None:
-    """After a day without another byte."""
-    store = shelf.store  # which sweeps when it opens
-    old, young = shelf.put(".tmp/old", 2), shelf.put(".tmp/young", 0.5)
-    assert expire(store, RetentionSettings(), NOW) == ExpiryCounts(puts=1)
-    assert not (shelf.root / old).exists()
-    assert (shelf.root / young).exists()
-
-
-def test_multipart_uploads_that_were_abandoned_are_aborted(s3_store: S3Store) -> None:
-    """Of jobs, results and alignments, but of nothing else in the bucket."""
-    for key in ("tenants/acme/jobs/x/input/a", "tenants/acme/results/x/y/a", "alignments/x/a"):
-        begin(s3_store, key)
-    other = begin(s3_store, "backup/a")
-    now = datetime.now(UTC)
-    assert expire(s3_store, RetentionSettings(), now + timedelta(hours=23)) == ExpiryCounts()
-    assert expire(s3_store, RetentionSettings(), now + timedelta(hours=25)) == ExpiryCounts(puts=3)
-    assert [put.id for put in s3_store.unfinished("")] == [other]
 
 
 def test_the_life_of_a_job(store: ObjectStore) -> None:

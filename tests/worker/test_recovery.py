@@ -1,6 +1,7 @@
 """Jobs of dead workers, and those that kill them."""
 
 import time
+from threading import Event, Thread
 from typing import cast
 
 import pytest
@@ -11,8 +12,10 @@ from rq.serializers import JSONSerializer
 
 from core.jobs import JobRequest, JobState
 from core.queue import JobQueue
+from core.records import Records
+from core.settings import RetentionSettings
 from tests.worker.service import Service
-from worker.courier import reconcile
+from worker.courier import reconcile, run_courier
 from worker.recovery import STUCK_SECONDS, sweep
 
 
@@ -155,3 +158,28 @@ def test_a_dead_workers_place_is_given_on(service: Service, redis: Redis) -> Non
     service.work()
     assert service.result(first) is not None
     assert service.result(second) is not None
+
+
+def test_a_slow_store_holds_up_no_recovery(
+    service: Service, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The courier sweeps although it waits for the store at the same time."""
+    request = service.accept(service.register())
+    taken(service, request)
+    lease_runs_out(redis, service.queue)
+    stop, answer = Event(), Event()
+    monkeypatch.setattr(Records, "pending", lambda _: iter([]) if answer.wait(30) else None)
+    courier = Thread(
+        target=run_courier, args=(service.records, service.queue, RetentionSettings(), stop)
+    )
+    courier.start()
+    try:
+        deadline = time.monotonic() + 20
+        while service.queue.rq.job_ids != [request.id]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        answer.set()
+        stop.set()
+        courier.join(20)
+    assert not courier.is_alive()
