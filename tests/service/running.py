@@ -78,7 +78,7 @@ def running_service(
     (port,) = free_ports(1)
     environment = {
         **os.environ,
-        **_store_environment(store),
+        **store_environment(store),
         "SAFELORA_REDIS__URL": redis_url,
         "SAFELORA_QUEUE__NAME": f"service-{port}",
         "SAFELORA_ALIGNMENTS__CACHE": str(folder / "alignments"),
@@ -100,7 +100,7 @@ def running_service(
         ]
         try:
             with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-                _wait_until_ready(client, log)
+                wait_until_ready(client, log)
                 yield Running(client, store, log)
         finally:
             for part in parts:
@@ -109,7 +109,7 @@ def running_service(
                 part.wait(30)
 
 
-def _wait_until_ready(client: httpx2.Client, log: Path) -> None:
+def wait_until_ready(client: httpx2.Client, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:
@@ -121,7 +121,7 @@ def _wait_until_ready(client: httpx2.Client, log: Path) -> None:
     raise AssertionError(f"the API did not get ready: {log.read_text()[-2000:]}")
 
 
-def _store_environment(store: StoreSettings) -> dict[str, str]:
+def store_environment(store: StoreSettings) -> dict[str, str]:
     if store.s3 is None:
         return {"SAFELORA_STORE__PATH": str(store.path)}
     return {"SAFELORA_STORE__KIND": "s3", **_s3_environment(store.s3)}
