@@ -130,17 +130,20 @@ class JobQueue:
 
     def _parked(self) -> set[str]:
         """Those that wait until their tenant has fewer on their way."""
-        return {
-            rq_id
-            for registry in RateLimitRegistry.all(self.redis)
-            for rq_id in registry.get_rate_limited_job_ids()
-        }
+        return {rq_id for kept in self.limits() for rq_id in kept.get_rate_limited_job_ids()}
+
+    def limits(self) -> list[RateLimitRegistry]:
+        """What RQ keeps of each tenant with a bound on how many are on their way."""
+        ours = f"{self.settings.name}:"
+        return [r for r in RateLimitRegistry.all(self.redis) if r.key.startswith(ours)]
 
     def depth(self) -> int:
         """How many wait for a worker. Raises `QueueError`."""
-        with _redis_errors():
-            parked = [r.get_rate_limited_job_count() for r in RateLimitRegistry.all(self.redis)]
-            return self.redis.llen(self.rq.key) + sum(parked)
+        with _redis_errors(), self.redis.pipeline() as pipeline:
+            pipeline.llen(self.rq.key)
+            for kept in self.limits():
+                pipeline.zcard(kept.rate_limited_key)
+            return sum(pipeline.execute())
 
     def gave_up(self, rq_id: str) -> bool:
         """True if every attempt of this job is spent. Raises `QueueError`."""

@@ -18,7 +18,7 @@ from core.queue import JobQueue, build_id, connect
 from core.records import Records
 from core.settings import RetentionSettings, Settings
 from core.store import open_store
-from core.store.layout import ADAPTER_MODEL
+from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
 from worker.expiry import expire
 from worker.recovery import sweep
 
@@ -109,10 +109,10 @@ def _given_up(queue: JobQueue, rq_id: str) -> JobFailure | None:
 
 
 def _as_failed(request: JobRequest, failure: JobFailure) -> JobResult:
-    names = [file.name for file in request.files]
     findings = []
     if failure is _DEADLY:
-        subject = ADAPTER_MODEL if ADAPTER_MODEL in names else names[0]
+        weights = (f.name for f in request.files if f.name != ADAPTER_CONFIG)
+        subject = next(weights, ADAPTER_MODEL)
         findings = [finding(_DEADLY.code, "file", subject)]
     return JobResult(state=JobState.FAILED, finished_at=now(), error=failure, findings=findings)
 

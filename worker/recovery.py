@@ -13,7 +13,6 @@ from redis.exceptions import RedisError
 from rq.exceptions import NoSuchJobError
 from rq.executions import Execution
 from rq.job import Job, JobStatus
-from rq.rate_limit import RateLimitRegistry
 from rq.serializers import JSONSerializer
 from rq.utils import parse_composite_key
 
@@ -104,5 +103,5 @@ def _tidy(queue: JobQueue) -> None:
     """What RQ's own maintenance does beside: lapsed entries go, freed places are given on."""
     queue.rq.finished_job_registry.cleanup()
     queue.rq.failed_job_registry.cleanup()
-    for registry in RateLimitRegistry.all(queue.redis):
+    for registry in queue.limits():
         registry.cleanup()
