@@ -55,6 +55,12 @@ def created_ms(job_id: str) -> int:
     return made
 
 
+def ids_from(ms: int) -> str:
+    """What the ids of jobs made in this millisecond begin with: they and older ones sort after."""
+    inverted = (1 << 48) - 1 - ms
+    return "".join(_CROCKFORD[(inverted >> shift) & 31] for shift in range(45, -1, -5))
+
+
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

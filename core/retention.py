@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from core.jobs import _CROCKFORD, Commit
+from core.jobs import Commit
 from core.records import Records
 from core.settings import Ages
 from core.store import layout
@@ -12,12 +12,6 @@ from core.store.base import ObjectInfo, ObjectMissing, ObjectStore
 def is_older(info: ObjectInfo | None, age: timedelta, now: datetime) -> bool:
     """False also of what is not there, or has no known age."""
     return info is not None and info.modified is not None and now - info.modified > age
-
-
-def ids_from(ms: int) -> str:
-    """What the ids of jobs made in this millisecond begin with: they and older ones sort after."""
-    inverted = (1 << 48) - 1 - ms
-    return "".join(_CROCKFORD[(inverted >> shift) & 31] for shift in range(45, -1, -5))
 
 
 def earlier_result(

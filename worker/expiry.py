@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from core.errors import StoreError
-from core.jobs import created_ms
-from core.retention import ids_from, is_older
+from core.jobs import created_ms, ids_from
+from core.retention import is_older
 from core.settings import RetentionSettings
 from core.store import layout
 from core.store.base import ObjectInfo, ObjectStore

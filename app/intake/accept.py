@@ -70,6 +70,8 @@ def accept(
         services.records.accept(request)
     except ObjectExists:  # the same request, sent twice at once under one key
         return services.records.request(caller.tenant, job_id) or request
+    if claimed is not None:  # its first mark may be so old that it was just taken for abandoned
+        services.records.announce(caller.tenant, job_id)
     _log.info("job %s of tenant %s accepted from key %s", job_id, caller.tenant, caller.key_id)
     _start(services, request, commit)
     return request

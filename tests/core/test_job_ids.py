@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.jobs import created_ms, new_job_id
-from core.retention import ids_from
+from core.jobs import created_ms, ids_from, new_job_id
 
 moments = st.integers(0, (1 << 48) - 1)  # milliseconds since 1970
 endings = st.text("0123456789abcdefghjkmnpqrstvwxyz", min_size=16, max_size=16)

@@ -10,7 +10,7 @@ import pytest
 from core.jobs import Commit, JobState
 from core.records import Records
 from core.report import FileFacts, Summary
-from core.retention import commit_result, earlier_result
+from core.retention import commit_result, earlier_result, is_older
 from core.settings import Ages, RetentionSettings, Settings, SettingsInvalid, load_settings
 from core.store import layout
 from core.store.base import ObjectInfo, ObjectStore
@@ -139,6 +139,34 @@ def test_a_result_is_found_while_it_is_whole(records: Records) -> None:
     records.store.delete(layout.output(TENANT, RECIPE, "out", FILES[0]))
     for ages in (FOR_EVER, MONTH):
         assert earlier_result(records, TENANT, RECIPE, ages, in_days(0)) is None
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_commit_that_goes_while_it_is_looked_at_is_none(
+    records: Records, seen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files are about to go too, and it is not brought back."""
+    store_files(records, "out")
+    records.commit(TENANT, commit_of("out"))
+    commit, look_up = layout.commit(TENANT, RECIPE), records.store.info
+
+    def gone_by_then(key: str) -> ObjectInfo | None:
+        info = look_up(key)
+        if key != commit:
+            return info
+        records.store.delete(commit)
+        return info if seen else None
+
+    monkeypatch.setattr(records.store, "info", gone_by_then)
+    assert earlier_result(records, TENANT, RECIPE, MONTH, in_days(40)) is None
+    assert look_up(commit) is None
+
+
+def test_what_has_no_known_age_is_not_old() -> None:
+    """A store may not say, and what is gone is no matter of age."""
+    unknown = ObjectInfo(key="a", size=1, etag="x")
+    assert not is_older(unknown, timedelta(0), in_days(0))
+    assert not is_older(None, timedelta(0), in_days(0))
 
 
 @pytest.mark.parametrize(

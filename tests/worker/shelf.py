@@ -10,7 +10,7 @@ from secrets import token_hex
 import pytest
 
 from core.errors import StoreError
-from core.retention import ids_from
+from core.jobs import ids_from
 from core.store import layout
 from core.store.base import ObjectInfo
 from core.store.local import LocalStore
