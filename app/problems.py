@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from core.errors import GateError, QueueFull
+from core.errors import GateError, QueueError, QueueFull, StoreError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
@@ -128,7 +128,8 @@ async def _unexpected(_: Request, error: Exception) -> Response:
 
 def _ours(error: Exception, status: int, code: str) -> Response:
     reference = secrets.token_hex(8)
-    _log.error("%s (%s), reference %s", error, code, reference, exc_info=error)
+    told = isinstance(error, StoreError | QueueError)  # what went wrong is no fault in our code
+    _log.error("%s (%s), reference %s", error, code, reference, exc_info=None if told else error)
     words = _OURS.get(code, "the gate failed: try again, and report the reference if it stays")
     return problem(
         status, code, f"{words} (reference {reference})", details={"reference": reference}

@@ -36,6 +36,11 @@ def job_result(tenant: str, job_id: str) -> str:
     return f"{job(tenant, job_id)}/result.json"
 
 
+def job_records(tenant: str, job_id: str) -> tuple[str, str]:
+    """What of a job goes last, in this order: without its result it would be queued again."""
+    return job_request(tenant, job_id), job_result(tenant, job_id)
+
+
 def pending(tenant: str, job_id: str) -> str:
     """Removed when the job ends, so that reconciling costs O(pending)."""
     return f"tenants/{tenant}/pending/{job_id}"

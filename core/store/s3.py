@@ -28,9 +28,11 @@ from core.store.s3_errors import (
     CONFLICT,
     PRECONDITION_FAILED,
     RangeOutside,
+    check_whole,
     status_of,
     store_errors,
 )
+from core.store.s3_heads import believe_whole_heads_only
 from core.store.s3_stream import ObjectStream, bare_etag, check_answer
 from core.store.s3_uploads import abort_upload, uploads
 from core.store.settings import S3Settings
@@ -150,10 +152,10 @@ class S3Store:
         try:
             with store_errors("look up", key):
                 answer = self._client.head_object(Bucket=self._bucket, Key=place)
+                etag, modified = bare_etag(answer["ETag"]), answer.get("LastModified")
+                return ObjectInfo(key, answer["ContentLength"], etag, modified)
         except ObjectMissing:
             return None
-        etag, modified = bare_etag(answer["ETag"]), answer.get("LastModified")
-        return ObjectInfo(key, answer["ContentLength"], etag, modified)
 
     def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> Iterator[str]:
         """Keys that begin with `prefix`, in the store's own order, those after `after` only.
@@ -179,6 +181,7 @@ class S3Store:
                 Bucket=self._bucket, Prefix=self._prefix + prefix, Delimiter="/"
             )
             for page in pages:
+                check_whole(page)
                 for entry in page.get("Contents", ()):
                     if not entry["Key"].endswith("/"):  # a folder made in a web console
                         if "ETag" not in entry:
@@ -196,6 +199,7 @@ class S3Store:
                 Bucket=self._bucket, Prefix=place, Delimiter="/"
             )
             for page in pages:
+                check_whole(page)
                 for entry in page.get("CommonPrefixes", ()):
                     yield entry["Prefix"].removeprefix(place).removesuffix("/")
 
@@ -227,7 +231,8 @@ class S3Store:
     def check(self) -> None:
         # A listing, for HeadBucket does not say what is wrong: its answers have no body.
         with store_errors("list", "store.s3.bucket"):
-            self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+            page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+            check_whole(page)
 
     def _place(self, key: str) -> str:
         check_key(key)
@@ -310,6 +315,7 @@ class S3Store:
             request["StartAfter"] = self._prefix + after
         with store_errors("list", prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(**request):
+                check_whole(page)
                 for entry in page.get("Contents", ()):
                     if not entry["Key"].endswith("/"):  # a folder made in a web console
                         yield _listed(entry, self._prefix)
@@ -333,7 +339,7 @@ def _client(session: Session, settings: S3Settings, endpoint_url: str | None) ->
         response_checksum_validation=settings.checksum,
     )
     with store_errors("set up", "store.s3"):
-        return session.client(
+        client = session.client(
             "s3",
             endpoint_url=endpoint_url,
             region_name=settings.region,
@@ -341,6 +347,8 @@ def _client(session: Session, settings: S3Settings, endpoint_url: str | None) ->
             aws_secret_access_key=secret.get_secret_value() if secret else None,
             config=config,
         )
+        believe_whole_heads_only(client)
+        return client
 
 
 def _refuse(given_up: Event, **_event: object) -> None:

@@ -3,8 +3,9 @@
 Messages name settings, never their values, and quote nothing of the store's answer but its code.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import (
@@ -17,6 +18,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     SSLError,
 )
+from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from core.errors import StoreError
@@ -58,11 +60,24 @@ def status_of(error: ClientError) -> int:
 
 @contextmanager
 def store_errors(operation: str, key: str) -> Iterator[None]:
-    """Turn what boto3 raises inside into a `StoreError` that names `operation` and `key`."""
+    """Turn what boto3 raises inside into a `StoreError` that names `operation` and `key`.
+
+    An answer whose head was cut off comes as one that lacks what every answer has: a `KeyError`.
+    """
     try:
         yield
     except (ClientError, Boto3Error, BotoCoreError, HTTPError) as error:
         raise _translated(error, operation, key) from error
+    except (KeyError, ResponseParserError) as error:
+        raise StoreError(
+            f"Could not {operation} {key!r}: the object store's answer broke off."
+            " Check the network."
+        ) from error
+
+
+def check_whole(page: Mapping[str, Any]) -> None:
+    """Raises `KeyError` for a page of a listing that broke off: it would look like an empty one."""
+    _ = page["IsTruncated"]
 
 
 def _translated(error: Exception, operation: str, key: str) -> StoreError:

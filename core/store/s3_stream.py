@@ -41,10 +41,15 @@ def check_answer(
 ) -> None:
     """Raises `ObjectChanged` or `StoreError` where the answer is not what was asked for.
 
-    Some stores, and proxies before them, know neither If-Match nor every Range.
+    Some stores, and proxies before them, know neither If-Match nor every Range. Without a length
+    what is there of a body that breaks off would pass for all of it.
     """
     if etag is not None and bare_etag(answer.get("ETag", "")) != etag:
         raise ObjectChanged(f"{key!r} was replaced since it was last seen: start again.")
+    if "ETag" not in answer or "ContentLength" not in answer:
+        raise StoreError(
+            f"Could not read {key!r}: the object store's answer broke off. Check the network."
+        )
     if byte_range is not None and not _is_range(answer, byte_range):
         raise StoreError(
             f"Could not read {key!r}: the store, or a proxy before it, sends another part of it"

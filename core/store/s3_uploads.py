@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from core.store.base import Unfinished
-from core.store.s3_errors import store_errors
+from core.store.s3_errors import check_whole, store_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -21,6 +21,7 @@ def uploads(client: "S3Client", bucket: str, root: str, prefix: str) -> Iterator
             Bucket=bucket, Prefix=root + prefix, PaginationConfig={"PageSize": _PAGE}
         )
         for page in pages:
+            check_whole(page)
             for upload in page.get("Uploads", ()):
                 if upload["Key"].startswith(root + prefix):
                     key = upload["Key"].removeprefix(root)

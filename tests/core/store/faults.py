@@ -131,7 +131,10 @@ class _OddAnswer(BaseHTTPRequestHandler):
         elif "list-type=2" in self.path:
             etag = f"<ETag>{store.etag}</ETag>" if store.etag else ""
             entry = f"<Key>a/x.json</Key><Size>{len(store.data)}</Size>{etag}"
-            told = f"<ListBucketResult><Contents>{entry}</Contents></ListBucketResult>"
+            told = (
+                "<ListBucketResult><IsTruncated>false</IsTruncated>"
+                f"<Contents>{entry}</Contents></ListBucketResult>"
+            )
             self._send(200, told.encode())
         else:
             self._send_part()
