@@ -8,13 +8,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 
 from tests.servers import free_ports
+from tests.service.running import golden_parts
+from tests.worker.making import GOLDEN
 
 START_SECONDS = 90
 
@@ -67,6 +69,51 @@ def test_up_serves_with_its_first_key_and_stops_clean(tmp_path: Path) -> None:
     assert process.returncode == 0
     assert children(data) == []
     assert key not in (data / "keys.json").read_text()
+
+
+def test_ctrl_c_loses_no_job(tmp_path: Path) -> None:
+    """What was accepted before ends after the next start, whatever was queued or half done."""
+    data = tmp_path / "data"
+    flags = ("--checkpoints", str(GOLDEN))
+    with up(data, *flags) as (_, said):
+        key = re.findall(r"key: +(slg_\S+)", said)[0]
+        with client_of(said, key) as client:
+            pair = {"name": "tiny", "base": str(GOLDEN / "base")}
+            pair["aligned"] = str(GOLDEN / "aligned")
+            client.post("/v1/alignments", json=pair).raise_for_status()
+            wait_until(lambda: client.get("/v1/alignments/tiny").json()["state"] == "ready")
+            accepted = [post_job(client, number) for number in range(12)]
+    with up(data, *flags) as (_, said), client_of(said, key) as client:
+        for job_id in accepted:
+            job = client.get(f"/v1/jobs/{job_id}", params={"wait": 60}, timeout=90).json()
+            assert job["state"] == "succeeded", job
+
+
+def client_of(said: str, key: str) -> httpx2.Client:
+    return httpx2.Client(
+        base_url=re.findall(r"ready at (http://\S+)", said)[0],
+        headers={"Authorization": f"Bearer {key}"},
+        trust_env=False,
+    )
+
+
+def post_job(client: httpx2.Client, number: int) -> str:
+    """The golden adapter, each time under another threshold: no earlier result answers it."""
+    policy = {"selection": {"mode": "threshold", "threshold": 0.35 + number / 100}}
+    answer = client.post(
+        "/v1/jobs",
+        data={"alignment": "tiny", "policy": json.dumps(policy)},
+        files={name: (name, content) for name, content in golden_parts().items()},
+    )
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_up_keeps_its_keys_and_shows_none_twice(tmp_path: Path) -> None:
