@@ -74,9 +74,7 @@ def up(
 @cli.command()
 def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     """Start the HTTP API alone, with the settings of the environment (SAFELORA_…)."""
-    import uvicorn
-
-    from app.main import create_app
+    from app.serving import run
 
     try:
         settings = load_settings()
@@ -88,7 +86,7 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
             " or listen on 127.0.0.1"
         )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    uvicorn.run(create_app(settings), host=host, port=port, server_header=False)
+    run(settings, host, port)
 
 
 @cli.command()

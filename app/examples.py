@@ -1,5 +1,6 @@
 """Examples for the API's documentation."""
 
+import json
 from typing import Any, Final
 
 _POLICY: Final[dict[str, Any]] = {
@@ -61,11 +62,22 @@ JOB: Final[dict[str, Any]] = {
     "timings": {"read": 0.1, "align": 0.9, "score": 1.2, "project": 0.2, "total": 2.6},
     "from_earlier_result": False,
     "metadata": {"run": "ft-2041"},
+    "retry_of": None,
     "links": {
         "self": "/v1/jobs/7h2k9m4p6q8r0s1t3v5w7x9y2z",
         "report": "/v1/jobs/7h2k9m4p6q8r0s1t3v5w7x9y2z/report",
         "adapter": "/v1/jobs/7h2k9m4p6q8r0s1t3v5w7x9y2z/adapter",
     },
+}
+
+_QUEUED: Final[dict[str, Any]] = {
+    "state": "queued",
+    "verdict": None,
+    "started_at": None,
+    "finished_at": None,
+    "summary": None,
+    "timings": {},
+    "links": {"self": "/v1/jobs/7h2k9m4p6q8r0s1t3v5w7x9y2z"},
 }
 
 QUEUE_FULL: Final[dict[str, Any]] = {
@@ -77,12 +89,67 @@ QUEUE_FULL: Final[dict[str, Any]] = {
     "code": "queue_full",
 }
 
+EVENT_STREAM: Final = "\n".join(
+    [
+        "event: state",
+        f"data: {json.dumps(JOB | _QUEUED)}",
+        "id: 1795426200000-0",
+        "",
+        "event: progress",
+        'data: {"stage":"score","done":31,"total":60}',
+        "id: 1795426201507-0",
+        "",
+        ": still here",
+        "",
+        "event: state",
+        f"data: {json.dumps(JOB)}",
+        "id: final",
+        "",
+        "",
+    ]
+)
+
 RESULT_EXPIRED: Final[dict[str, Any]] = {
     "type": "urn:safelora-gate:problem:result_expired",
     "title": "Gone",
     "status": 410,
     "detail": "the result has expired: post the adapter again",
     "code": "result_expired",
+}
+
+JOB_ENDED: Final[dict[str, Any]] = {
+    "type": "urn:safelora-gate:problem:job_ended",
+    "title": "Conflict",
+    "status": 409,
+    "detail": "the job has ended as succeeded: there is nothing left to cancel",
+    "code": "job_ended",
+    "state": "succeeded",
+}
+
+JOB_NOT_ENDED: Final[dict[str, Any]] = {
+    "type": "urn:safelora-gate:problem:job_not_ended",
+    "title": "Conflict",
+    "status": 409,
+    "detail": "the job has not ended: cancel it first",
+    "code": "job_not_ended",
+}
+
+JOB_NOT_RETRYABLE: Final[dict[str, Any]] = {
+    "type": "urn:safelora-gate:problem:job_not_retryable",
+    "title": "Conflict",
+    "status": 409,
+    "detail": "only failed and cancelled jobs are retried, and this one is succeeded: post the"
+    " adapter again for another result",
+    "code": "job_not_retryable",
+    "state": "succeeded",
+}
+
+INPUT_EXPIRED: Final[dict[str, Any]] = {
+    "type": "urn:safelora-gate:problem:input_expired",
+    "title": "Gone",
+    "status": 410,
+    "detail": "the job's input is no longer kept: post the adapter again",
+    "code": "input_expired",
 }
 
 PROBLEM: Final[dict[str, Any]] = {

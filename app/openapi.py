@@ -7,7 +7,16 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from app.examples import PROBLEM, QUEUE_FULL, RESULT_EXPIRED
+from app.examples import (
+    EVENT_STREAM,
+    INPUT_EXPIRED,
+    JOB_ENDED,
+    JOB_NOT_ENDED,
+    JOB_NOT_RETRYABLE,
+    PROBLEM,
+    QUEUE_FULL,
+    RESULT_EXPIRED,
+)
 from app.problems import MEDIA_TYPE
 
 _SCHEMAS = "#/components/schemas/"
@@ -108,11 +117,36 @@ ACCEPTED: Final[dict[int | str, dict[str, Any]]] = {
     },
 }
 
+
+def _problem(description: str, example: dict[str, Any]) -> dict[str, Any]:
+    content = {MEDIA_TYPE: {"schema": _PROBLEM, "example": example}}
+    return {"description": description, "content": content}
+
+
 EXPIRED: Final[dict[int | str, dict[str, Any]]] = {
-    410: {
-        "description": "The result has expired: post the adapter again",
-        "content": {MEDIA_TYPE: {"schema": _PROBLEM, "example": RESULT_EXPIRED}},
-    }
+    410: _problem("The result has expired: post the adapter again", RESULT_EXPIRED)
+}
+CANCELLED: Final[dict[int | str, dict[str, Any]]] = {
+    409: _problem("The job ended before", JOB_ENDED)
+}
+RETRIED: Final[dict[int | str, dict[str, Any]]] = {
+    409: _problem(
+        "The job did not fail and was not cancelled (`job_not_retryable`), or its alignment is no"
+        " longer registered (`alignment_removed`)",
+        JOB_NOT_RETRYABLE,
+    ),
+    410: _problem("The job's input has expired: post the adapter again", INPUT_EXPIRED),
+}
+REMOVED: Final[dict[int | str, dict[str, Any]]] = {
+    204: {"description": "It is gone"},
+    409: _problem("The job has not ended: cancel it first", JOB_NOT_ENDED),
+}
+EVENTS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "Server-sent events: `state` with a JobView, `progress` with a ProgressView",
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": EVENT_STREAM}},
+    },
+    204: {"description": "The last event was seen: browsers do not connect again"},
 }
 
 _ERROR: Final[dict[str, Any]] = {

@@ -1,11 +1,13 @@
 """What the routes work with, built once from the settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Event
 from typing import Annotated
 
 from fastapi import Depends
 from starlette.requests import Request
 
+from app.feed import Feed
 from app.manifests import Manifests
 from core.queue import JobQueue, connect
 from core.records import Records
@@ -18,15 +20,20 @@ from core.store.base import ObjectStore
 
 @dataclass(frozen=True)
 class Services:
-    """The parts that outlive a request. All are safe to share between threads."""
+    """The parts that outlive a request. All but `feed` are safe to share between threads.
+
+    `closing` is set once the process is to end: what waits for something else stops waiting.
+    """
 
     settings: Settings
     store: ObjectStore
     records: Records
     queue: JobQueue
+    feed: Feed
     manifests: Manifests
     sources: S3Sources
     scratch: Scratch
+    closing: Event = field(default_factory=Event)
 
     def close(self) -> None:
         self.scratch.close()
@@ -45,6 +52,7 @@ def open_services(settings: Settings) -> Services:
         queue=JobQueue(
             connect(settings.redis, answer_within=settings.redis.answer_timeout), settings.queue
         ),
+        feed=Feed(settings.redis),
         manifests=Manifests(store),
         sources=S3Sources(settings),
         scratch=Scratch(settings.scratch),

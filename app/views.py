@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
+from starlette.responses import Response
 
 from app.examples import JOB
 from app.services import Services
@@ -48,7 +49,8 @@ class ProgressView(View):
 class JobView(View):
     """A job. `verdict`, `summary` and `findings` come with the result, `progress` before it.
 
-    `findings` are the first of each kind; the report has all `findings_total`.
+    `findings` are the first of each kind; the report has all `findings_total`. `retry_of`: the job
+    that this one does again.
     """
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [JOB]})
@@ -71,6 +73,7 @@ class JobView(View):
     timings: dict[str, float]
     from_earlier_result: bool
     metadata: dict[str, str]
+    retry_of: str | None
     links: dict[str, str]
 
 
@@ -134,17 +137,27 @@ def job_view(seen: Snapshot) -> JobView:
         findings=commit.findings if commit else set_aside,
         findings_total=commit.findings_total if commit else len(set_aside),
         error=result.error if result else None,
-        progress=_progress_view(progress),
+        progress=progress_view(progress),
         timings=result.timings if result else {},
         from_earlier_result=result.from_earlier_result if result else False,
         metadata=request.metadata,
+        retry_of=request.retry_of,
         links=_links(request.id, commit),
     )
 
 
+def mark_accepted(response: Response, seen: Snapshot) -> None:
+    """Where the job is to be seen, and when to look; 200 if there is nothing to wait for."""
+    response.headers["Location"] = f"/v1/jobs/{seen.request.id}"
+    if seen.state.final:
+        response.status_code = 200
+    else:
+        response.headers["Retry-After"] = "1"
+
+
 def progress_of(services: Services, queue_id: str) -> ProgressView | None:
     """Where a worker is with it; None also where that cannot be known."""
-    return _progress_view(_progress(services, queue_id))
+    return progress_view(_progress(services, queue_id))
 
 
 def _progress(services: Services, queue_id: str) -> Progress | None:
@@ -155,7 +168,7 @@ def _progress(services: Services, queue_id: str) -> Progress | None:
         return None
 
 
-def _progress_view(progress: Progress | None) -> ProgressView | None:
+def progress_view(progress: Progress | None) -> ProgressView | None:
     if progress is None:
         return None
     return ProgressView(stage=progress.stage, done=progress.done, total=progress.total)

@@ -90,7 +90,8 @@ class AlignmentRef(Frozen):
 class JobRequest(Frozen):
     """What was accepted: stored before the 202, and never changed.
 
-    `other_names`: files that came along and are not kept; the gate judges their names.
+    `other_names`: files that came along and are not kept; the gate judges their names. `retry_of`:
+    the job that this one does again.
     """
 
     id: Annotated[str, Field(pattern=JOB_ID_PATTERN)]
@@ -102,9 +103,12 @@ class JobRequest(Frozen):
     other_names: list[str] = []
     source: str = "upload"
     metadata: dict[str, str] = {}
+    retry_of: Annotated[str, Field(pattern=JOB_ID_PATTERN)] | None = None
 
     def as_bytes(self) -> bytes:
-        dumped: Json = self.model_dump(mode="json")
+        """Without a `retry_of` that says nothing, for versions that do not know it."""
+        silent = {"retry_of"} if self.retry_of is None else None
+        dumped: Json = self.model_dump(mode="json", exclude=silent)
         return pretty_json(dumped)
 
 

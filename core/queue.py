@@ -3,23 +3,23 @@
 Redis only carries; what must last lies in the object store.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from typing import Final
 
 from pydantic import ValidationError
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 from redis.retry import Retry
 from rq import Queue, RateLimit
 from rq import Retry as Attempts
+from rq.exceptions import NoSuchJobError
 from rq.job import Job as RQJob
 from rq.job import JobStatus
 from rq.rate_limit import RateLimitRegistry
 from rq.serializers import JSONSerializer
 
 from core.errors import QueueError
+from core.events import JobEvents, redis_errors
 from core.jobs import JobRequest, Progress
 from core.settings import QueueSettings, RedisSettings
 from core.timeouts import job_timeout
@@ -60,6 +60,7 @@ class JobQueue:
         self.redis = redis
         self.settings = settings
         self.rq = Queue(settings.name, connection=redis, serializer=JSONSerializer)
+        self.events = JobEvents(redis)
 
     def submit_job(self, request: JobRequest) -> bool:
         """Queue a sanitizing job; False if it is on its way already."""
@@ -79,9 +80,11 @@ class JobQueue:
     def _submit(
         self, task: str, rq_id: str, kwargs: dict[str, str], timeout: int, limit: RateLimit | None
     ) -> bool:
-        with _redis_errors():
+        with redis_errors():
             if self._is_on_its_way(rq_id):
                 return False
+            if task == SANITIZE:
+                self.events.queued(rq_id)
             retries = self.settings.attempts - 1
             self.redis.delete(RQJob.key_for(rq_id))
             self.rq.enqueue_call(
@@ -95,6 +98,17 @@ class JobQueue:
                 rate_limit=limit,
             )
             return True
+
+    def withdraw(self, rq_id: str) -> None:
+        """Take what waits off the queue; what a worker has in hand is left to it."""
+        with redis_errors():
+            taken = self.redis.lrem(self.rq.key, 0, rq_id)
+            for kept in self.limits():
+                taken += self.redis.zrem(kept.rate_limited_key, rq_id)
+            if taken:
+                with suppress(NoSuchJobError):
+                    job = RQJob.fetch(rq_id, connection=self.redis, serializer=JSONSerializer)
+                    job.delete(remove_from_queue=False)
 
     def _limit_of(self, tenant: str) -> RateLimit | None:
         concurrency = self.settings.tenant_concurrency
@@ -116,7 +130,7 @@ class JobQueue:
 
     def on_their_way(self) -> frozenset[str]:
         """All that wait or run, as far as Redis knows. Raises `QueueError`."""
-        with _redis_errors():
+        with redis_errors():
             waiting = [
                 as_text(rq_id)
                 for key in (self.rq.key, self.rq.intermediate_queue_key)
@@ -139,7 +153,7 @@ class JobQueue:
 
     def depth(self) -> int:
         """How many wait for a worker. Raises `QueueError`."""
-        with _redis_errors(), self.redis.pipeline() as pipeline:
+        with redis_errors(), self.redis.pipeline() as pipeline:
             pipeline.llen(self.rq.key)
             for kept in self.limits():
                 pipeline.zcard(kept.rate_limited_key)
@@ -147,7 +161,7 @@ class JobQueue:
 
     def gave_up(self, rq_id: str) -> bool:
         """True if every attempt of this job is spent. Raises `QueueError`."""
-        with _redis_errors():
+        with redis_errors():
             return self._status(rq_id) == JobStatus.FAILED
 
     def _status(self, rq_id: str) -> str | None:
@@ -157,40 +171,40 @@ class JobQueue:
     def count_death(self, rq_id: str) -> None:
         """One more worker died with this job in hand. Raises `QueueError`."""
         key = _deaths_key(rq_id)
-        with _redis_errors():
+        with redis_errors():
             self.redis.incr(key)
             self.redis.expire(key, _DEATHS_KEPT)
 
     def is_deadly(self, rq_id: str) -> bool:
         """True if as many workers died with it as are allowed to. Raises `QueueError`."""
-        with _redis_errors():
+        with redis_errors():
             return int(self.redis.get(_deaths_key(rq_id)) or 0) >= self.settings.deaths
 
     def forget_deaths(self, rq_id: str) -> None:
-        with _redis_errors():
+        with redis_errors():
             self.redis.delete(_deaths_key(rq_id))
 
     def ping(self) -> None:
-        with _redis_errors():
+        with redis_errors():
             self.redis.ping()
 
     def set_progress(self, job_id: str, progress: Progress) -> None:
         """Say where a running job is; the word lapses after one lease unless it is renewed."""
-        with _redis_errors():
+        with redis_errors():
             key = _progress_key(job_id)
             self.redis.set(key, progress.model_dump_json(), ex=self.settings.lease)
 
     def renew_progress(self, job_id: str) -> None:
-        with _redis_errors():
+        with redis_errors():
             self.redis.expire(_progress_key(job_id), self.settings.lease)
 
     def clear_progress(self, job_id: str) -> None:
-        with _redis_errors():
+        with redis_errors():
             self.redis.delete(_progress_key(job_id))
 
     def progress(self, job_id: str) -> Progress | None:
         """Where the job is, or None if no worker holds it. Raises `QueueError`."""
-        with _redis_errors():
+        with redis_errors():
             value = self.redis.get(_progress_key(job_id))
         try:
             return Progress.model_validate_json(value) if isinstance(value, bytes) else None
@@ -200,14 +214,6 @@ class JobQueue:
 
 def as_text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
-
-
-@contextmanager
-def _redis_errors() -> Iterator[None]:
-    try:
-        yield
-    except RedisError as error:
-        raise QueueError(f"Redis does not answer as it should: {error}") from error
 
 
 def _progress_key(job_id: str) -> str:

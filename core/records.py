@@ -42,7 +42,10 @@ class Records:
         return self._read(layout.job_result(tenant, job_id), JobResult)
 
     def finish(self, tenant: str, job_id: str, result: JobResult) -> JobResult:
-        """Record how the job ended; the first word stands, and is returned."""
+        """Record how the job ended; the first word stands, and is returned.
+
+        Of a job that was removed meanwhile nothing is kept.
+        """
         key = layout.job_result(tenant, job_id)
         with contextlib.suppress(ObjectExists):
             self.store.put(key, result.as_bytes(), if_absent=True)
@@ -50,7 +53,20 @@ class Records:
         standing = self._read(key, JobResult)
         if standing is None:
             raise StoreError(f"{key} was written and is gone", code="object_missing")
+        if self.store.info(layout.job_request(tenant, job_id)) is None:
+            self.store.delete(key)
         return standing
+
+    def remove(self, tenant: str, job_id: str) -> None:
+        """Take away a job that has ended, with its input; results that are shared stay.
+
+        In the order of expiry, so that a process may die after any delete.
+        """
+        last = layout.job_records(tenant, job_id)
+        listed = list(self.store.list(f"{layout.job(tenant, job_id)}/"))
+        self.forget_pending(tenant, job_id)
+        for key in (*(key for key in listed if key not in last), *last):
+            self.store.delete(key)
 
     def commit(self, tenant: str, commit: Commit) -> Commit:
         """Name the winner of a recipe: the first commit stands, and is returned."""

@@ -84,6 +84,7 @@ def _reconcile_job(records: Records, queue: JobQueue, tenant: str, job_id: str) 
     if failure is None:
         return queue.submit_job(request)
     records.finish(tenant, job_id, _as_failed(request, failure))
+    queue.events.ended(job_id)
     _log.error("job %s of tenant %s is set aside: %s", job_id, tenant, failure.code)
     return False
 

@@ -199,8 +199,7 @@ class _Tenant:
         return [key for key in infos if key.startswith(layout.job_inputs(self._name, job_id))]
 
     def _forget(self, job_id: str, infos: Iterable[str]) -> bool:
-        """The request before the result: a job without its result would be queued again."""
-        last = [layout.job_request(self._name, job_id), layout.job_result(self._name, job_id)]
+        last = layout.job_records(self._name, job_id)
         if not self._hand.delete_all(key for key in infos if key not in last):
             return False
         return all(self._hand.delete(key) for key in last)

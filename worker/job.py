@@ -60,6 +60,7 @@ def run_job(request: JobRequest, workshop: Workshop, tracker: Tracker, folder: P
         report = _report(request, alignment, upload, output, tracker)
     (output / layout.REPORT_JSON).write_bytes(report.as_bytes())
     (output / layout.REPORT_HTML).write_bytes(render_html(report))
+    tracker.step("publish", 0, 0)
     with tracker.stage("publish"):
         recipe = _recipe(request, upload.digests, names)
         return _publish(request, workshop, recipe, report, output)

@@ -80,6 +80,7 @@ def sanitize(
     written = [_outcome(j, choices[j.module.alignment_name], policy) for j in judged]
     verified = None
     if policy.publishes:
+        tracker.step("write", total, total)
         with tracker.stage("write"):
             origin = provenance(adapter, alignment, policy)
             write_adapter(
@@ -90,6 +91,7 @@ def sanitize(
                 base_name=base_names.written,
                 provenance=origin,
             )
+        tracker.step("verify", total, total)
         with tracker.stage("verify"):
             verified = verify_written(output, written)
 

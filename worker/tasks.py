@@ -2,7 +2,6 @@
 
 import logging
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +11,11 @@ from rq.timeouts import JobTimeoutException
 
 from core.alignments import AlignmentRecord
 from core.errors import GateError, QueueError, StoreError
-from core.jobs import JobFailure, JobRequest, JobResult, JobState, Progress, now
+from core.jobs import JobFailure, JobRequest, JobResult, JobState, now
 from core.queue import BUILD_ALIGNMENT, SANITIZE, JobQueue, build_id
 from worker.alignment.registration import register
 from worker.alignment.wanted import Removed, Wanted
+from worker.following import JobLine, Line, following
 from worker.interrupts import Cancelled, Drained, Interrupts, StoreAway
 from worker.job import run_job
 from worker.tracking import Tracker
@@ -24,7 +24,6 @@ from worker.workshop import Workshop
 Task = Callable[..., None]
 TRANSIENT: Final = (StoreError, OSError)  # another attempt may find the store or disk well again
 SOURCE_UNAVAILABLE: Final = "source_unavailable"
-PROGRESS_EVERY = 0.25
 REST_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
@@ -55,10 +54,18 @@ class Tasks:
             if records.result(tenant, job_id) is not None:
                 records.forget_pending(tenant, job_id)
                 return  # delivered twice: the first run's word stands
-            with self._progress(job_id) as tracker:
+            line = JobLine(self.queue, records, tenant, job_id)
+            with following(line, self.interrupts) as tracker:
                 result = self._result(request, tracker, attempts_left)
             standing = records.finish(tenant, job_id, result)
+        self._tell_end(job_id)
         _log.info("job %s of tenant %s: %s", job_id, tenant, standing.state)
+
+    def _tell_end(self, job_id: str) -> None:
+        try:
+            self.queue.events.ended(job_id)
+        except QueueError as error:
+            _log.warning("the end of job %s is not told: %s", job_id, error)
 
     def build_alignment(self, *, name: str, attempts_left: int) -> None:
         """Build what the name stands for and record it. Raises only where another attempt may help.
@@ -87,7 +94,8 @@ class Tasks:
             wanted.check()
 
         try:
-            with self._progress(build_id(record.name)) as tracker:
+            line = Line(self.queue, build_id(record.name))
+            with following(line, self.interrupts) as tracker:
                 cache = self.workshop.settings.alignments.cache
                 files_at = self.workshop.checkpoint_files
                 return register(record, records, files_at, cache, step=step)
@@ -159,38 +167,6 @@ class Tasks:
             _log.warning("the object store is away: %s", error)
             return False
         return True
-
-    @contextmanager
-    def _progress(self, key: str) -> Iterator[Tracker]:
-        """A tracker that tells Redis how far the job is, and stops it when told to.
-
-        A Redis that is down stops nobody: progress is only shown, never relied on.
-        """
-        started, told = now(), -PROGRESS_EVERY
-
-        def tell(stage: str, done: int, total: int) -> None:
-            nonlocal told
-            told = time.monotonic()
-            progress = Progress(stage=stage, done=done, total=total, started_at=started)
-            try:
-                self.queue.set_progress(key, progress)
-            except QueueError as error:
-                _log.warning("progress of %s not told: %s", key, error)
-
-        def on_step(stage: str, done: int, total: int) -> None:
-            self.interrupts.check()
-            if time.monotonic() - told >= PROGRESS_EVERY:
-                tell(stage, done, total)
-
-        tell("fetch", 0, 0)
-        tracker = Tracker(on_step)
-        try:
-            yield tracker
-        finally:
-            try:
-                self.queue.clear_progress(key)
-            except QueueError as error:
-                _log.warning("progress of %s not cleared: %s", key, error)
 
 
 def _is_outage(error: Exception) -> bool:

@@ -20,7 +20,15 @@ from app.intake.room import check_room
 from app.openapi import ACCEPTED, JOB_BODY
 from app.scratch import scratch_folder
 from app.services import Served, Services
-from app.views import JobList, JobView, Snapshot, find_job, job_view, snapshot
+from app.views import (
+    JobList,
+    JobView,
+    Snapshot,
+    find_job,
+    job_view,
+    mark_accepted,
+    snapshot,
+)
 from core.errors import RecordUnreadable, UnsupportedMediaType
 from core.jobs import JOB_ID_PATTERN, JobRequest, JobState
 
@@ -59,11 +67,7 @@ async def post_job(
         order = await _order(request, services, folder)
         job = await run_in_threadpool(accept, services, caller, order, idempotency_key, folder)
     seen = await run_in_threadpool(snapshot, services, job)
-    response.headers["Location"] = f"/v1/jobs/{job.id}"
-    if seen.state.final:
-        response.status_code = 200
-    else:
-        response.headers["Retry-After"] = "1"
+    mark_accepted(response, seen)
     return job_view(seen)
 
 
@@ -123,7 +127,8 @@ async def _awaited(
     while True:
         seen = await run_in_threadpool(snapshot, services, job)
         left = deadline - time.monotonic()
-        if seen.state.final or left <= 0 or await request.is_disconnected():
+        over = seen.state.final or left <= 0 or services.closing.is_set()
+        if over or await request.is_disconnected():
             return seen
         await anyio.sleep(min(pause, left))
         pause = min(2 * pause, _LONGEST_PAUSE)

@@ -168,9 +168,9 @@ def _unless_expired(services: Services, caller: Caller, commit: Commit) -> Itera
 
 def _without_result(result: JobResult) -> Conflict:
     if result.state is JobState.CANCELLED:
-        return Conflict("the job was cancelled: post it again", code="job_cancelled")
+        return Conflict("the job was cancelled: retry it, or post it again", code="job_cancelled")
     why = f" ({result.error.code}: {result.error.message})" if result.error else ""
-    return Conflict(f"the job failed{why}: post it again", code="job_failed")
+    return Conflict(f"the job failed{why}: retry it, or post it again", code="job_failed")
 
 
 def _key(caller: Caller, commit: Commit, filename: str) -> str:

@@ -66,13 +66,27 @@ def accept(
         source=order.source or "upload",
         metadata=order.metadata,
     )
+    return keep(services, caller, request, commit, claimed=claimed is not None)
+
+
+def keep(
+    services: Services,
+    caller: Caller,
+    request: JobRequest,
+    commit: Commit | None = None,
+    *,
+    claimed: bool,
+) -> JobRequest:
+    """Store the request, its mark and input being there, and start the job; or the standing one,
+    sent at once under the same key. `claimed`: the key stood for it before. Raises `StoreError`.
+    """
     try:
         services.records.accept(request)
-    except ObjectExists:  # the same request, sent twice at once under one key
-        return services.records.request(caller.tenant, job_id) or request
-    if claimed is not None:  # its first mark may be so old that it was just taken for abandoned
-        services.records.announce(caller.tenant, job_id)
-    _log.info("job %s of tenant %s accepted from key %s", job_id, caller.tenant, caller.key_id)
+    except ObjectExists:
+        return services.records.request(caller.tenant, request.id) or request
+    if claimed:  # its first mark may be so old that it was just taken for abandoned
+        services.records.announce(caller.tenant, request.id)
+    _log.info("job %s of tenant %s accepted from key %s", request.id, caller.tenant, caller.key_id)
     _start(services, request, commit)
     return request
 

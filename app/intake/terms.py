@@ -52,7 +52,7 @@ def agree(
             state=record.state,
         )
     chosen = policy or record.default_policy
-    _check_floor(chosen, record, caller)
+    check_floor(chosen, record, caller)
     manifests.get(record.id).check_fits(chosen)
     ref = AlignmentRef(name=record.name, id=record.id, base_names=record.base_names)
     return Terms(ref, chosen)
@@ -108,7 +108,8 @@ def _base_name(config: bytes | None) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _check_floor(policy: Policy, record: AlignmentRecord, caller: Caller) -> None:
+def check_floor(policy: Policy, record: AlignmentRecord, caller: Caller) -> None:
+    """Raises `Forbidden` (`policy_below_floor`)."""
     weaker = below_floor(policy, record.effective_floor)
     if weaker and POLICY_OVERRIDE not in caller.scopes:
         raise Forbidden(

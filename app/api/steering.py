@@ -1,0 +1,73 @@
+"""Steering a job: cancel it, try it again, remove it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from app import steering
+from app.access import JobsCaller
+from app.intake.room import check_room
+from app.openapi import ACCEPTED, CANCELLED, REMOVED, RETRIED
+from app.scratch import scratch_folder
+from app.services import Served
+from app.views import JobView, job_view, mark_accepted, snapshot
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+
+@router.post(
+    "/{job_id}/cancel", response_model=JobView, responses=CANCELLED, summary="Cancel a job"
+)
+def cancel_job(services: Served, caller: JobsCaller, job_id: str) -> JobView:
+    """It is `cancelled` from here on; a worker that has it in hand stops at its next module.
+
+    A job that is cancelled already is answered as it is.
+    """
+    return job_view(steering.cancel(services, caller, job_id))
+
+
+@router.post(
+    "/{job_id}/retry",
+    response_model=JobView,
+    status_code=202,
+    responses=ACCEPTED | RETRIED,
+    summary="Try a job again",
+)
+async def retry_job(
+    response: Response,
+    services: Served,
+    caller: JobsCaller,
+    job_id: str,
+    idempotency_key: Annotated[
+        str | None, Header(description="the same request sent again under it makes no second job")
+    ] = None,
+) -> JobView:
+    """A new job of the same input, alignment, policy and metadata, for one that failed or was
+    cancelled; `retry_of` names that one, which stays as it is.
+
+    The floor is the alignment's of today. Answers 200 where an Idempotency-Key stands for a job
+    that has ended.
+    """
+    await run_in_threadpool(check_room, services, caller, idempotency_key)
+    async with scratch_folder(services.scratch) as folder:
+        job = await run_in_threadpool(
+            steering.retry, services, caller, job_id, idempotency_key, folder
+        )
+    seen = await run_in_threadpool(snapshot, services, job)
+    mark_accepted(response, seen)
+    return job_view(seen)
+
+
+@router.delete(
+    "/{job_id}",
+    status_code=204,
+    response_class=Response,
+    responses=REMOVED,
+    summary="Remove a job that has ended",
+)
+def delete_job(services: Served, caller: JobsCaller, job_id: str) -> Response:
+    """Its input and its records go. Results stay, for others may share them."""
+    steering.remove(services, caller, job_id)
+    return Response(status_code=204)

@@ -1,0 +1,138 @@
+"""Cancelling, retrying and removing jobs. The store decides; Redis is told. All of it blocks."""
+
+import logging
+from pathlib import Path
+
+from app.access import Caller
+from app.intake.accept import keep
+from app.intake.idempotency import Idempotency
+from app.intake.terms import check_floor, find_alignment
+from app.services import Services
+from app.views import Snapshot, find_job, snapshot
+from core.canonical import digest
+from core.errors import Conflict, Gone, QueueError
+from core.jobs import InputFile, JobRequest, JobResult, JobState, new_job_id, now
+from core.store import layout
+from core.store.base import ObjectMissing
+
+_log = logging.getLogger(__name__)
+_RETRYABLE = (JobState.FAILED, JobState.CANCELLED)
+
+
+def cancel(services: Services, caller: Caller, job_id: str) -> Snapshot:
+    """The cancelled job. Raises `NotFound`, `Conflict` (`job_ended`) or `StoreError`."""
+    job = find_job(services, caller.tenant, job_id)
+    seen = snapshot(services, job)
+    standing = seen.result
+    if standing is None:
+        started = seen.progress.started_at if seen.progress else None
+        word = JobResult(state=JobState.CANCELLED, started_at=started, finished_at=now())
+        standing = services.records.finish(job.tenant, job.id, word)
+    if standing.state is not JobState.CANCELLED:
+        raise Conflict(
+            f"the job has ended as {standing.state}: there is nothing left to cancel",
+            code="job_ended",
+            state=standing.state,
+        )
+    try:
+        services.queue.withdraw(job.id)
+        services.queue.events.ended(job.id)
+    except QueueError as error:
+        _log.warning("job %s is cancelled, which Redis does not know yet: %s", job.id, error)
+    return Snapshot(job, standing, None)
+
+
+def retry(
+    services: Services, caller: Caller, job_id: str, key: str | None, folder: Path
+) -> JobRequest:
+    """The new job, or the one that its idempotency key made before; `folder` is empty.
+
+    Raises `NotFound`, `Conflict` (`job_not_retryable`, `alignment_removed`), `Forbidden`
+    (`policy_below_floor`), `Gone` (`input_expired`), `Unprocessable` or `StoreError`, and then
+    nothing was accepted.
+    """
+    idempotency = Idempotency(services.store, caller.tenant, key, digest({"retry_of": job_id}))
+    claimed = idempotency.job_id()
+    if claimed is not None:
+        standing = services.records.request(caller.tenant, claimed)
+        if standing is not None:
+            return standing
+    old = find_job(services, caller.tenant, job_id)
+    _check_retryable(services, old)
+    _check_policy(services, caller, old)
+    for file in old.files:
+        _check_kept(services, file)
+    new_id = claimed or idempotency.claim(new_job_id())
+    services.records.announce(caller.tenant, new_id)
+    request = old.model_copy(
+        update={
+            "id": new_id,
+            "created_at": now(),
+            "files": [_copied(services, caller, new_id, file, folder) for file in old.files],
+            "retry_of": old.id,
+        }
+    )
+    return keep(services, caller, request, claimed=claimed is not None)
+
+
+def remove(services: Services, caller: Caller, job_id: str) -> None:
+    """Raises `NotFound`, `Conflict` (`job_not_ended`) or `StoreError`."""
+    job = find_job(services, caller.tenant, job_id)
+    if services.records.result(job.tenant, job.id) is None:
+        raise Conflict("the job has not ended: cancel it first", code="job_not_ended")
+    services.records.remove(job.tenant, job.id)
+    _log.info("job %s of tenant %s removed by key %s", job.id, job.tenant, caller.key_id)
+    try:
+        services.queue.events.forget(job.id)
+    except QueueError as error:
+        _log.warning("the events of job %s stay until they lapse: %s", job.id, error)
+
+
+def _check_retryable(services: Services, job: JobRequest) -> None:
+    state = snapshot(services, job).state
+    if state in _RETRYABLE:
+        return
+    hint = "post the adapter again for another result" if state.final else "it has not ended"
+    raise Conflict(
+        f"only failed and cancelled jobs are retried, and this one is {state}: {hint}",
+        code="job_not_retryable",
+        state=state,
+    )
+
+
+def _check_policy(services: Services, caller: Caller, job: JobRequest) -> None:
+    """The floor may have been raised since, and a weaker policy been let in for another key."""
+    record = find_alignment(services.records, job.alignment.name)
+    if record is None:
+        raise Conflict(
+            f"the alignment {job.alignment.name} was removed: post the adapter again, to another",
+            code="alignment_removed",
+            alignment=job.alignment.name,
+        )
+    check_floor(job.policy, record, caller)
+
+
+def _check_kept(services: Services, file: InputFile) -> None:
+    if file.uri is None and (file.key is None or services.store.info(file.key) is None):
+        raise _expired()
+
+
+def _copied(
+    services: Services, caller: Caller, job_id: str, file: InputFile, folder: Path
+) -> InputFile:
+    """The file under the new job's key, so that the old job may expire; a source stays pinned."""
+    if file.key is None:
+        return file
+    key = layout.job_input(caller.tenant, job_id, file.name)
+    path = folder / file.name
+    try:
+        services.store.get_file(file.key, path)
+    except ObjectMissing as error:
+        raise _expired() from error
+    services.store.put_file(key, path)
+    path.unlink()
+    return file.model_copy(update={"key": key})
+
+
+def _expired() -> Gone:
+    return Gone("the job's input is no longer kept: post the adapter again", code="input_expired")

@@ -1,0 +1,108 @@
+"""What happens to a job, as it happens: a short stream in Redis for those who follow it.
+
+It is bounded, lapses, and goes with Redis: how a job ended lies in the store.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Literal, cast, get_args
+
+from pydantic import ValidationError
+from redis import Redis
+from redis.exceptions import RedisError
+
+from core.errors import QueueError
+from core.jobs import Progress
+from core.model import Frozen
+
+EventKind = Literal["queued", "running", "progress", "ended"]
+StreamEntry = tuple[bytes, dict[bytes, bytes]]
+
+KEPT: Final = 1000  # events of a job
+_KEPT_SECONDS: Final = 24 * 3600
+_KEPT_AFTER_END: Final = 3600
+
+
+class JobEvent(Frozen):
+    """`id` is its place in the stream; `progress` comes with `running` and `progress`."""
+
+    id: str
+    kind: EventKind
+    progress: Progress | None = None
+
+
+class JobEvents:
+    """Tells what happens to jobs. Every Redis error becomes a `QueueError`."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def queued(self, job_id: str) -> None:
+        """It waits for a worker, and has no end: a mark of one is of an earlier job of this id."""
+        self._tell(job_id, "queued", forget=ended_mark(job_id))
+
+    def running(self, job_id: str, progress: Progress, *, begins: bool) -> bool:
+        """A worker has it in hand, since now if it `begins`; True if an end was marked."""
+        kind: EventKind = "running" if begins else "progress"
+        self._tell(job_id, kind, progress)
+        with redis_errors():
+            return bool(self._redis.exists(ended_mark(job_id)))
+
+    def ended(self, job_id: str) -> None:
+        """The store has its result: said to those who follow it, marked for who still runs it."""
+        with redis_errors():
+            self._redis.set(ended_mark(job_id), "1", ex=_KEPT_AFTER_END)
+        self._tell(job_id, "ended", seconds=_KEPT_AFTER_END)
+
+    def forget(self, job_id: str) -> None:
+        with redis_errors():
+            self._redis.delete(stream_key(job_id))
+
+    def _tell(
+        self,
+        job_id: str,
+        kind: EventKind,
+        progress: Progress | None = None,
+        *,
+        seconds: int = _KEPT_SECONDS,
+        forget: str | None = None,
+    ) -> None:
+        key = stream_key(job_id)
+        told = progress.model_dump_json() if progress else ""
+        with redis_errors(), self._redis.pipeline() as pipeline:
+            pipeline.xadd(key, {"kind": kind, "progress": told}, maxlen=KEPT, approximate=False)
+            pipeline.expire(key, seconds)
+            if forget is not None:
+                pipeline.delete(forget)
+            pipeline.execute()
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    try:
+        yield
+    except RedisError as error:
+        raise QueueError(f"Redis does not answer as it should: {error}") from error
+
+
+def stream_key(job_id: str) -> str:
+    return f"safelora:events:{job_id}"
+
+
+def ended_mark(job_id: str) -> str:
+    return f"safelora:ended:{job_id}"
+
+
+def read_event(entry: StreamEntry) -> JobEvent | None:
+    """None for what no version of ours wrote, or only a newer one reads."""
+    event_id, fields = entry
+    kind, progress = fields.get(b"kind", b"").decode(errors="replace"), fields.get(b"progress")
+    if kind not in get_args(EventKind):
+        return None
+    try:
+        told = Progress.model_validate_json(progress) if progress else None
+    except ValidationError:
+        return None
+    if (told is None) != (kind in ("queued", "ended")):
+        return None
+    return JobEvent(id=event_id.decode(), kind=cast(EventKind, kind), progress=told)
