@@ -21,7 +21,7 @@ demo-llm: .venv/ready-real ## a language model attacked and sanitized, side by s
 up: .venv/ready ## start everything and keep it running
 	$(BIN)/safelora-gate up
 
-test: .venv/ready-dev ## the tests, under ten minutes on two cores
+test: .venv/ready-dev ## the tests, a quarter of an hour on two cores
 	$(BIN)/python -m pytest -m "not real"
 
 lint: .venv/ready-dev ## lint, format and types

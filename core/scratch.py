@@ -1,7 +1,6 @@
 """Where one process keeps files for a while, told from what killed processes left."""
 
 import contextlib
-import fcntl
 import logging
 import os
 import shutil
@@ -9,6 +8,8 @@ import tempfile
 import time
 from pathlib import Path
 from threading import Lock
+
+from core.locks import is_at, try_lock
 
 _PREFIX = "process-"
 _LOCK = ".lock"
@@ -45,7 +46,7 @@ class Scratch:
             folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self.parent))
             # Kept open, and with it the lock, as long as the process lives.
             self._lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            if _try_lock(self._lock) and (folder / _LOCK).exists():
+            if try_lock(self._lock) and is_at(self._lock, folder / _LOCK):
                 return folder
             os.close(self._lock)  # a sweeper came between making and locking
 
@@ -70,16 +71,8 @@ class Scratch:
 def _remove_if_dead(folder: Path) -> None:
     descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
     try:
-        if _try_lock(descriptor):
+        if try_lock(descriptor):
             _log.info("%s belongs to no living process: removed", folder)
             shutil.rmtree(folder)
     finally:
         os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -1,7 +1,6 @@
 """The folder that one build has to itself, found again by whoever starts the same build anew."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from core.alignments import SCHEMA, AlignmentRecord
 from core.canonical import Json, digest
+from core.locks import is_at, try_lock
 from core.report import ENGINE_VERSION
 from worker.alignment.pair import Pair
 
@@ -61,30 +61,15 @@ def _locked(folder: Path, waiting: Callable[[], None]) -> int:
         except FileNotFoundError:
             continue  # whoever held it has just cleared it
         try:
-            while not _try_lock(descriptor):
+            while not try_lock(descriptor):
                 waiting()
                 time.sleep(LOCK_POLL_SECONDS)
-            if _is_at(descriptor, folder):
+            if is_at(descriptor, folder):
                 return descriptor
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)  # cleared while we waited: what is locked has no name any more
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_at(descriptor: int, folder: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), folder.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _sweep(cache: Path) -> None:
@@ -95,7 +80,7 @@ def _sweep(cache: Path) -> None:
                 continue
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                if _try_lock(descriptor):
+                if try_lock(descriptor):
                     shutil.rmtree(folder)
             finally:
                 os.close(descriptor)

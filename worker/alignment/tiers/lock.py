@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from core.locks import is_at, try_lock
+
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
@@ -23,7 +25,7 @@ def try_locked(path: Path) -> Iterator[bool]:
     """The same without waiting: False, and nothing is held, where somebody holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        held = _try(descriptor) and _is_at(descriptor, path)
+        held = try_lock(descriptor) and is_at(descriptor, path)
         yield held
         if held:
             path.unlink(missing_ok=True)
@@ -31,29 +33,14 @@ def try_locked(path: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _try(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def _hold(path: Path) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if _is_at(descriptor, path):
+            if is_at(descriptor, path):
                 return descriptor
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)  # whoever held it has removed it: a newcomer would not see it held
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
