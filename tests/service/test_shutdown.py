@@ -1,6 +1,7 @@
 """Workers that end, whether asked or killed, lose no job: the service as processes, on S3."""
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from subprocess import Popen
@@ -147,4 +148,20 @@ def test_a_rolling_restart_under_load_loses_nothing(stack: Stack, api: httpx2.Cl
         job_ids.append(post(api, 0.4 + number / 1000))
         if number in (8, 18):
             stack.process(WORKERS[number == 18]).terminate()
+    assert {ended(api, job_id) for job_id in job_ids} == {"succeeded"}
+
+
+def test_a_hundred_queued_jobs_outlive_a_wiped_redis(
+    stack: Stack, api: httpx2.Client, redis: Redis
+) -> None:
+    """Nobody does anything about it, and all of them come to their end."""
+    workers = [stack.process(name) for name in WORKERS]
+    for worker in workers:
+        worker.send_signal(signal.SIGSTOP)
+    try:
+        job_ids = [post(api, 0.5 + number / 1000) for number in range(100)]
+        redis.flushall()
+    finally:
+        for worker in workers:
+            worker.send_signal(signal.SIGCONT)
     assert {ended(api, job_id) for job_id in job_ids} == {"succeeded"}
