@@ -7,7 +7,8 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from core.events import JobEvent, StreamEntry, read_event, redis_errors, stream_key
+from core.events import JobEvent, StreamEntry, read_event, stream_key
+from core.redis_errors import redis_errors
 from core.settings import RedisSettings
 
 BATCH: Final = 200

@@ -8,7 +8,6 @@ import struct
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from threading import Thread
-from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 Mode = Literal["pass", "reset", "blackhole", "latency", "truncate"]
@@ -84,12 +83,7 @@ class StoreProxy:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _ask(self, what: Coroutine[Any, Any, T]) -> T:

@@ -3,17 +3,14 @@
 It is bounded, lapses, and goes with Redis: how a job ended lies in the store.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final, Literal, cast, get_args
 
 from pydantic import ValidationError
 from redis import Redis
-from redis.exceptions import RedisError
 
-from core.errors import QueueError
 from core.jobs import Progress
 from core.model import Frozen
+from core.redis_errors import redis_errors
 
 EventKind = Literal["queued", "running", "progress", "ended"]
 StreamEntry = tuple[bytes, dict[bytes, bytes]]
@@ -75,14 +72,6 @@ class JobEvents:
             if forget is not None:
                 pipeline.delete(forget)
             pipeline.execute()
-
-
-@contextmanager
-def redis_errors() -> Iterator[None]:
-    try:
-        yield
-    except RedisError as error:
-        raise QueueError(f"Redis does not answer as it should: {error}") from error
 
 
 def stream_key(job_id: str) -> str:

@@ -19,8 +19,9 @@ from rq.rate_limit import RateLimitRegistry
 from rq.serializers import JSONSerializer
 
 from core.errors import QueueError
-from core.events import JobEvents, redis_errors
+from core.events import JobEvents
 from core.jobs import JobRequest, Progress
+from core.redis_errors import redis_errors
 from core.settings import QueueSettings, RedisSettings
 from core.timeouts import job_timeout
 

@@ -100,7 +100,7 @@ def following(line: Line, interrupts: Interrupts) -> Iterator[Tracker]:
     tell("fetch", 0, 0)
     try:
         yield Tracker(on_step)
-    except Exception:
+    except BaseException:  # a second SIGTERM too, which is a SystemExit, puts the task back
         with _passing_over(line.rq_id):
             line.put_back()
         raise

@@ -190,8 +190,10 @@ def run_process(settings: Settings) -> int:
         sources=S3Sources(settings),
         device=choose_device(settings.worker.device),
     )
-    with contextlib.suppress(OSError):
+    try:
         workshop.tidy()
+    except OSError as error:
+        _log.warning("what killed processes left on the disk stays for now: %s", error)
     interrupts = Interrupts()
     tasks = Tasks(workshop, jobs, interrupts)
     for number in (signal.SIGTERM, signal.SIGINT):  # RQ's own are there only while it works

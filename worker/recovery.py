@@ -9,15 +9,14 @@ import logging
 import time
 from typing import cast
 
-from redis.exceptions import RedisError
 from rq.exceptions import NoSuchJobError
 from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.utils import parse_composite_key
 
-from core.errors import QueueError
 from core.queue import JobQueue, as_text
+from core.redis_errors import redis_errors
 
 STUCK_SECONDS = 10.0  # from the queue into a worker's hands it takes milliseconds
 
@@ -29,12 +28,10 @@ def sweep(queue: JobQueue) -> int:
 
     One that has gone with as many workers as are allowed is left to `reconcile`, to be set aside.
     """
-    try:
+    with redis_errors():
         moved = _of_dead_workers(queue) + _stuck_on_the_way(queue)
         _tidy(queue)
-    except RedisError as error:
-        raise QueueError(f"Redis does not answer as it should: {error}") from error
-    return moved
+        return moved
 
 
 def _of_dead_workers(queue: JobQueue) -> int:

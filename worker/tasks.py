@@ -143,7 +143,14 @@ class Tasks:
         """Whether another attempt may find the store or the disk well again."""
         if not isinstance(error, TRANSIENT):
             return False
-        return attempts_left > 0 or (_is_outage(error) and not self._store_answers())
+        return attempts_left > 0 or self._is_away(error)
+
+    def _is_away(self, error: Exception) -> bool:
+        """Whether the whole store is away, as it is found once until `rest`."""
+        outage = isinstance(error, StoreError) and error.code == StoreError.code
+        if outage and not self._store_was_away:
+            self._store_was_away = not self._store_answers()
+        return outage and self._store_was_away
 
     @contextmanager
     def _patience(self, attempts_left: int) -> Iterator[None]:
@@ -152,8 +159,7 @@ class Tasks:
         try:
             yield
         except TRANSIENT as error:
-            if _is_outage(error) and not self._store_answers():
-                self._store_was_away = True
+            if self._is_away(error):
                 raise StoreAway from error
             spent = max(0, self.queue.settings.attempts - 1 - attempts_left)
             if attempts_left > 0:
@@ -167,10 +173,6 @@ class Tasks:
             _log.warning("the object store is away: %s", error)
             return False
         return True
-
-
-def _is_outage(error: Exception) -> bool:
-    return isinstance(error, StoreError) and error.code == StoreError.code
 
 
 def _log_build(name: str, standing: AlignmentRecord | None) -> None:

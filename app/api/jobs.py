@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import anyio
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,6 +15,7 @@ from app.access import Caller, JobsCaller
 from app.bodies import read_json
 from app.intake.accept import accept
 from app.intake.form import receive_form
+from app.intake.idempotency import IdempotencyKey
 from app.intake.order import Order, order_of_form, order_of_json
 from app.intake.room import check_room
 from app.openapi import ACCEPTED, JOB_BODY
@@ -53,9 +54,7 @@ async def post_job(
     response: Response,
     services: Served,
     caller: JobsCaller,
-    idempotency_key: Annotated[
-        str | None, Header(description="the same request sent again under it makes no second job")
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> JobView:
     """Takes a LoRA adapter as files, as an archive or from S3, and queues it.
 

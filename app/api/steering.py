@@ -1,13 +1,12 @@
 """Steering a job: cancel it, try it again, remove it."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Header
+from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from app import steering
 from app.access import JobsCaller
+from app.intake.idempotency import IdempotencyKey
 from app.intake.room import check_room
 from app.openapi import ACCEPTED, CANCELLED, REMOVED, RETRIED
 from app.scratch import scratch_folder
@@ -40,9 +39,7 @@ async def retry_job(
     services: Served,
     caller: JobsCaller,
     job_id: str,
-    idempotency_key: Annotated[
-        str | None, Header(description="the same request sent again under it makes no second job")
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> JobView:
     """A new job of the same input, alignment, policy and metadata, for one that failed or was
     cancelled; `retry_of` names that one, which stays as it is.

@@ -1,7 +1,9 @@
 """Idempotency-Key: the same request sent twice makes one job."""
 
 import re
+from typing import Annotated
 
+from fastapi import Header
 from pydantic import ValidationError
 
 from core.canonical import pretty_json
@@ -9,6 +11,14 @@ from core.errors import RecordUnreadable, Unprocessable
 from core.model import Frozen
 from core.store import layout
 from core.store.base import ObjectExists, ObjectMissing, ObjectStore
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="the same request sent again under it makes no second job",
+    ),
+]
 
 _FORM = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
 

@@ -73,6 +73,6 @@ class _TLSPool(AWSHTTPSConnectionPool):
 
 
 def believe_whole_heads_only(client: "S3Client") -> None:
-    """For every connection that the client opens from now on."""
+    """For every connection that the client opens from now on, to a proxy too."""
     session = client._endpoint.http_session  # type: ignore[attr-defined]
-    session._manager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+    session._pool_classes_by_scheme.update(http=_Pool, https=_TLSPool)
