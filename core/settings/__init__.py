@@ -1,0 +1,95 @@
+"""The service's settings: built once at the door, passed in, never a global.
+
+Every field can be set as an environment variable: SAFELORA_STORE__PATH, SAFELORA_REDIS__URL, …
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import GateError
+from core.settings.access import AccessSettings, ApiKey
+from core.settings.alignments import AlignmentSettings
+from core.settings.intake import LimitSettings, SourceSettings
+from core.settings.queue import QueueSettings, RedisSettings
+from core.settings.retention import Ages, RetentionSettings
+from core.settings.worker import WorkerSettings
+from core.store.settings import StoreSettings
+
+__all__ = [
+    "PREFIX",
+    "AccessSettings",
+    "Ages",
+    "AlignmentSettings",
+    "ApiKey",
+    "LimitSettings",
+    "QueueSettings",
+    "RedisSettings",
+    "RetentionSettings",
+    "Settings",
+    "SettingsInvalid",
+    "SourceSettings",
+    "WorkerSettings",
+    "load_settings",
+]
+
+PREFIX = "SAFELORA_"
+NOT_SETTINGS = {"SAFELORA_KEY"}  # a caller's key, in a shell that may also start the service
+
+
+class SettingsInvalid(GateError):
+    """The environment does not describe a service; the message names each variable at fault."""
+
+    code = "settings_invalid"
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+    )
+
+    store: StoreSettings = StoreSettings()
+    redis: RedisSettings = RedisSettings()
+    queue: QueueSettings = QueueSettings()
+    limits: LimitSettings = LimitSettings()
+    sources: SourceSettings = SourceSettings()
+    alignments: AlignmentSettings = AlignmentSettings()
+    access: AccessSettings = AccessSettings()
+    worker: WorkerSettings = WorkerSettings()
+    retention: RetentionSettings = RetentionSettings()
+    scratch: Path = Path("var/scratch")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_strangers(cls, data: Any) -> Any:
+        """A mistyped variable must not leave the default in force unnoticed."""
+        known = {f"{PREFIX}{name.upper()}" for name in cls.model_fields} | NOT_SETTINGS
+        strangers = sorted(
+            name
+            for name in os.environ
+            if name.startswith(PREFIX) and name.partition("__")[0] not in known
+        )
+        if strangers:
+            raise ValueError(f"{', '.join(strangers)}: no such setting")
+        return data
+
+
+def load_settings() -> Settings:
+    """The settings of the environment. Raises `SettingsInvalid`, without showing any value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        lines = []
+        for problem in problems:
+            path = "__".join(str(part) for part in problem["loc"]).upper()
+            why = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{PREFIX}{path}: {why}" if path else why)
+        raise SettingsInvalid("; ".join(lines)) from error
