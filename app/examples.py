@@ -62,6 +62,8 @@ JOB: Final[dict[str, Any]] = {
     "timings": {"read": 0.1, "align": 0.9, "score": 1.2, "project": 0.2, "total": 2.6},
     "from_earlier_result": False,
     "metadata": {"run": "ft-2041"},
+    "destination": None,
+    "callback_url": None,
     "retry_of": None,
     "links": {
         "self": "/v1/jobs/7h2k9m4p6q8r0s1t3v5w7x9y2z",

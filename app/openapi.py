@@ -36,6 +36,11 @@ _FORM: Final[dict[str, Any]] = {
         },
         "policy": {"$ref": f"{_SCHEMAS}Policy"},
         "metadata": _METADATA,
+        "destination": {
+            "type": "string",
+            "description": "s3://bucket/folder/ that the result is brought to as well",
+        },
+        "callback_url": {"type": "string", "description": "https://… that is told how it ended"},
     },
     "additionalProperties": False,
 }

@@ -73,6 +73,8 @@ class JobView(View):
     timings: dict[str, float]
     from_earlier_result: bool
     metadata: dict[str, str]
+    destination: str | None
+    callback_url: str | None
     retry_of: str | None
     links: dict[str, str]
 
@@ -141,6 +143,8 @@ def job_view(seen: Snapshot) -> JobView:
         timings=result.timings if result else {},
         from_earlier_result=result.from_earlier_result if result else False,
         metadata=request.metadata,
+        destination=request.destination,
+        callback_url=request.callback_url,
         retry_of=request.retry_of,
         links=_links(request.id, commit),
     )

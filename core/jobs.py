@@ -90,8 +90,9 @@ class AlignmentRef(Frozen):
 class JobRequest(Frozen):
     """What was accepted: stored before the 202, and never changed.
 
-    `other_names`: files that came along and are not kept; the gate judges their names. `retry_of`:
-    the job that this one does again.
+    `other_names`: files that came along and are not kept; the gate judges their names.
+    `destination`: where in S3 the result is brought to as well; `callback_url`: who is told of its
+    end. `retry_of`: the job that this one does again.
     """
 
     id: Annotated[str, Field(pattern=JOB_ID_PATTERN)]
@@ -103,11 +104,14 @@ class JobRequest(Frozen):
     other_names: list[str] = []
     source: str = "upload"
     metadata: dict[str, str] = {}
+    destination: str | None = None
+    callback_url: str | None = None
     retry_of: Annotated[str, Field(pattern=JOB_ID_PATTERN)] | None = None
 
     def as_bytes(self) -> bytes:
-        """Without a `retry_of` that says nothing, for versions that do not know it."""
-        silent = {"retry_of"} if self.retry_of is None else None
+        """Without what is later than 0.2.0 and says nothing, for versions that do not know it."""
+        later = ("destination", "callback_url", "retry_of")
+        silent = {name for name in later if getattr(self, name) is None}
         dumped: Json = self.model_dump(mode="json", exclude=silent)
         return pretty_json(dumped)
 

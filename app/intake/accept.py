@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.access import Caller
+from app.intake.callback import check_callback
+from app.intake.destination import check_destination
 from app.intake.idempotency import Idempotency
 from app.intake.order import Order
 from app.intake.terms import Terms, agree
@@ -42,6 +44,8 @@ def accept(
         standing = services.records.request(caller.tenant, claimed)
         if standing is not None:
             return standing
+    check_destination(services, caller, order.destination)
+    check_callback(services, caller, order.callback_url)
     pinned = services.sources.pin(order.source) if order.source else Pinned([], [])
     terms = agree(
         services.records,
@@ -65,6 +69,8 @@ def accept(
         other_names=sorted(order.other_names + pinned.other_names),
         source=order.source or "upload",
         metadata=order.metadata,
+        destination=order.destination,
+        callback_url=order.callback_url,
     )
     return keep(services, caller, request, commit, claimed=claimed is not None)
 

@@ -19,8 +19,7 @@ from core.errors import RequestError, Unprocessable
 from core.settings import LimitSettings
 
 FILE_PARTS = ("adapter", "config", "archive")
-TEXT_PARTS = ("alignment", "policy", "metadata")
-_UNAVAILABLE = ("destination", "callback_url")
+TEXT_PARTS = ("alignment", "policy", "metadata", "destination", "callback_url")
 _MAX_TEXT = 64 * 2**10
 
 
@@ -159,8 +158,6 @@ def _part_name(disposition: bytes) -> str:
     name = options.get(b"name", b"").decode("utf-8", "replace")
     if kind != b"form-data" or not name:
         raise _invalid("a part has no name")
-    if name in _UNAVAILABLE:
-        raise not_available(name)
     if name not in FILE_PARTS + TEXT_PARTS:
         raise Unprocessable(
             f"there is no part {name[:60]!r}: the parts are {', '.join(FILE_PARTS + TEXT_PARTS)}",

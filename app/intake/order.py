@@ -25,6 +25,9 @@ Metadata = Annotated[
 _METADATA: TypeAdapter[dict[str, str]] = TypeAdapter(Metadata)
 
 
+PLAIN_TEXTS = ("alignment", "destination", "callback_url")
+
+
 class JobOrder(Frozen):
     """The JSON body of `POST /v1/jobs`."""
 
@@ -38,6 +41,13 @@ class JobOrder(Frozen):
     alignment: str | None = None
     policy: Policy | None = None
     metadata: Metadata = {}
+    destination: Annotated[
+        str | None,
+        Field(description="s3://bucket/folder/ that the result is brought to as well"),
+    ] = None
+    callback_url: Annotated[
+        str | None, Field(description="https://… that is told how the job ended")
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,8 @@ class Order:
     files: dict[str, UnpackedFile] = field(default_factory=dict)
     other_names: list[str] = field(default_factory=list)
     source: str | None = None
+    destination: str | None = None
+    callback_url: str | None = None
 
     def digest(self) -> str:
         """Equal for requests that ask for the same thing."""
@@ -62,6 +74,8 @@ class Order:
                 "alignment": self.alignment,
                 "policy": self.policy.as_json() if self.policy else None,
                 "metadata": self.metadata,
+                "destination": self.destination,
+                "callback_url": self.callback_url,
             }
         )
 
@@ -71,17 +85,22 @@ def order_of_form(form: Form, folder: Path, limits: LimitSettings) -> Order:
     texts = form.texts
     policy = parse_policy(texts["policy"]) if "policy" in texts else None
     metadata = _metadata(texts["metadata"]) if "metadata" in texts else {}
-    alignment = _text("alignment", texts["alignment"]) if "alignment" in texts else None
+    plain = {name: _text(name, texts[name]) for name in PLAIN_TEXTS if name in texts}
     files, other_names = _files(form, folder, limits)
-    return Order(alignment, policy, metadata, files, other_names)
+    return Order(
+        alignment=plain.get("alignment"),
+        policy=policy,
+        metadata=metadata,
+        files=files,
+        other_names=other_names,
+        destination=plain.get("destination"),
+        callback_url=plain.get("callback_url"),
+    )
 
 
 def order_of_json(body: Any) -> Order:
     """Raises `Unprocessable`."""
     if isinstance(body, dict):
-        for name in ("destination", "callback_url"):
-            if name in body:
-                raise not_available(name)
         policy = body.pop("policy", None)
         body = {**body, "policy": None if policy is None else parse_policy(policy)}
     try:
@@ -90,7 +109,7 @@ def order_of_json(body: Any) -> Order:
         raise invalid(error, root="body", code="validation_failed") from error
     if order.source.startswith("upload:"):
         raise not_available("upload:")
-    return Order(order.alignment, order.policy, order.metadata, source=order.source)
+    return Order(**{field: getattr(order, field) for field in JobOrder.model_fields})
 
 
 def invalid(error: ValidationError, *, root: str, code: str) -> Unprocessable:

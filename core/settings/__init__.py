@@ -5,15 +5,16 @@ Every field can be set as an environment variable: SAFELORA_STORE__PATH, SAFELOR
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import GateError
-from core.settings.access import AccessSettings, ApiKey
+from core.jobs import TENANT_PATTERN
+from core.settings.access import AccessSettings, ApiKey, TenantSettings
 from core.settings.alignments import AlignmentSettings
-from core.settings.intake import LimitSettings, SourceSettings
+from core.settings.intake import DestinationSettings, LimitSettings, SourceSettings
 from core.settings.queue import QueueSettings, RedisSettings
 from core.settings.retention import Ages, RetentionSettings
 from core.settings.worker import WorkerSettings
@@ -25,6 +26,7 @@ __all__ = [
     "Ages",
     "AlignmentSettings",
     "ApiKey",
+    "DestinationSettings",
     "LimitSettings",
     "QueueSettings",
     "RedisSettings",
@@ -32,6 +34,7 @@ __all__ = [
     "Settings",
     "SettingsInvalid",
     "SourceSettings",
+    "TenantSettings",
     "WorkerSettings",
     "load_settings",
 ]
@@ -60,11 +63,17 @@ class Settings(BaseSettings):
     queue: QueueSettings = QueueSettings()
     limits: LimitSettings = LimitSettings()
     sources: SourceSettings = SourceSettings()
+    destinations: DestinationSettings = DestinationSettings()
     alignments: AlignmentSettings = AlignmentSettings()
     access: AccessSettings = AccessSettings()
+    tenants: dict[Annotated[str, Field(pattern=TENANT_PATTERN)], TenantSettings] = {}
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
     scratch: Path = Path("var/scratch")
+
+    def tenant(self, name: str) -> TenantSettings:
+        """What this tenant may do where that is not what all may."""
+        return self.tenants.get(name, TenantSettings())
 
     @model_validator(mode="before")
     @classmethod

@@ -13,8 +13,20 @@ class LimitSettings(Section):
     wait: int = 60
 
 
+class DestinationSettings(Section):
+    """`s3_allow`: `s3://bucket/prefix/` entries that results may be brought to; empty means off.
+    `{tenant}` in an entry stands for the tenant's name.
+
+    Without `s3`, they are reached as the gate's own store is, or as on AWS where that is local.
+    """
+
+    s3_allow: list[str] = []
+    s3: S3Access | None = None
+
+
 class SourceSettings(Section):
     """`s3_allow`: `s3://bucket/prefix/` entries adapters may be read from; empty means off.
+    `{tenant}` in an entry stands for the tenant's name.
 
     Without `s3`, they are reached as the gate's own store is, or as on AWS where that is local.
     """

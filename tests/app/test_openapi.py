@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from app.examples import JOB
+from app.intake.form import FILE_PARTS, TEXT_PARTS
 from app.views import JobView
 from tests.app.gate import Gate
 
@@ -35,7 +36,7 @@ def test_both_bodies_of_a_job_are_described(document: dict[str, Any]) -> None:
     content = document["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]
     assert content.keys() == {"multipart/form-data", "application/json"}
     form = content["multipart/form-data"]["schema"]["properties"]
-    assert form.keys() == {"adapter", "config", "archive", "alignment", "policy", "metadata"}
+    assert form.keys() == {*FILE_PARTS, *TEXT_PARTS}
     assert form["policy"] == {"$ref": "#/components/schemas/Policy"}
 
 
