@@ -112,7 +112,7 @@ def make_statement(report: Report, files: Sequence[FileFacts], *, recipe: str | 
                 for name in SUBJECTS
             ],
             "predicateType": PREDICATE_TYPE,
-            "predicate": predicate.model_dump(mode="json"),
+            "predicate": {**predicate.model_dump(mode="json"), "policy": report.policy.as_json()},
         }
     )
 
@@ -129,6 +129,8 @@ def parse_statement(payload: bytes) -> Statement:
     if kind.predicate_type != PREDICATE_TYPE:
         raise NotVerified("predicate_type", f"it does not state a {PREDICATE_TYPE}")
     whole = _parsed(payload, _Sanitization, "predicate_invalid")
+    if not whole.predicate.policy.publishes:
+        raise NotVerified("predicate_invalid", "its policy only scores, which publishes nothing")
     return Statement(_files(whole.subject), whole.predicate)
 
 
