@@ -21,7 +21,9 @@ JOBS = "jobs"
 ALIGNMENTS = "alignments"
 POLICY_OVERRIDE = "policy:override"
 
-_OPEN_PATHS = frozenset({"/livez", "/readyz", "/version", "/docs", "/openapi.json"})
+_OPEN_PATHS = frozenset(
+    {"/livez", "/readyz", "/version", "/docs", "/openapi.json", "/.well-known/safelora-gate/keys"}
+)
 _LOOPBACK = r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
 _LOOPBACK_HOST = re.compile(_LOOPBACK, re.IGNORECASE)
 

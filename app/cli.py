@@ -10,11 +10,12 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from app import aligning, first_key, stack
+from app import aligning, first_key, signing_cli, stack
 from app.access import is_loopback
 from app.calibrate import calibrate
 from app.client import OrderRefused, open_client
 from app.terminal import INTERRUPTED, bar, fail, refused, wrong
+from app.verify import verify
 from core.alignments import DEFAULT_RANK, DtypeRule
 from core.errors import GateError
 from core.findings import printable
@@ -29,6 +30,8 @@ cli = typer.Typer(
     help="Sanitize LoRA adapters: project them onto the alignment subspace of their model.",
 )
 cli.command()(calibrate)
+cli.command()(verify)
+cli.add_typer(signing_cli.signing_keys, name="signing-keys")
 
 Host = Annotated[str, typer.Option(help="address to listen on")]
 Port = Annotated[int, typer.Option(help="port to listen on", min=1, max=65535)]
@@ -59,6 +62,7 @@ def up(
             if new_key or not keys:
                 key, entry = first_key.new_key()
                 keys.append(entry)
+            signing_cli.ensure_key(layout)
             stack.start_all(parts, host=host, port=port, keys=keys, roots=roots)
             first_key.save_keys(layout.keys, keys)  # not before: a key not shown is lost
             _print_welcome(console, f"http://{host}:{port}", key, layout, roots)

@@ -17,6 +17,7 @@ from app.examples import (
     QUEUE_FULL,
     RESULT_EXPIRED,
 )
+from app.examples_attestation import ATTESTATION, NOT_ATTESTED
 from app.problems import MEDIA_TYPE
 
 _SCHEMAS = "#/components/schemas/"
@@ -130,6 +131,11 @@ def _problem(description: str, example: dict[str, Any]) -> dict[str, Any]:
 
 EXPIRED: Final[dict[int | str, dict[str, Any]]] = {
     410: _problem("The result has expired: post the adapter again", RESULT_EXPIRED)
+}
+ATTESTED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"application/json": {"example": ATTESTATION}}},
+    404: _problem("The result is not attested, or there is no such job", NOT_ATTESTED),
+    **EXPIRED,
 }
 CANCELLED: Final[dict[int | str, dict[str, Any]]] = {
     409: _problem("The job ended before", JOB_ENDED)

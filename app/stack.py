@@ -53,6 +53,10 @@ class Layout:
     def keys(self) -> Path:
         return self.data / "keys.json"
 
+    @property
+    def signing_key(self) -> Path:
+        return self.data / "signing-key.pem"
+
     def environment(
         self, redis_url: str, keys: Sequence[object], roots: Sequence[Path]
     ) -> dict[str, str]:
@@ -64,6 +68,7 @@ class Layout:
             "SAFELORA_ALIGNMENTS__CACHE": str(self.data / "alignments"),
             "SAFELORA_ALIGNMENTS__ROOTS": json.dumps([str(root.resolve()) for root in roots]),
             "SAFELORA_ACCESS__KEYS": json.dumps(keys),
+            "SAFELORA_ATTESTATION__KEY": str(self.signing_key),
             "SAFELORA_SCRATCH": str(self.data / "scratch"),
         }
 

@@ -14,7 +14,7 @@ from core.findings import Finding
 from core.jobs import JOB_ID_PATTERN, Commit, JobFailure, JobRequest, JobResult, JobState, Progress
 from core.policy import Policy
 from core.report import Summary, Verdict
-from core.store.layout import ADAPTER_MODEL
+from core.store.layout import ADAPTER_MODEL, ATTESTATION
 
 _log = logging.getLogger(__name__)
 
@@ -185,6 +185,8 @@ def _links(job_id: str, commit: Commit | None) -> dict[str, str]:
         links["report"] = f"{own}/report"
     if has_adapter(commit):
         links["adapter"] = f"{own}/adapter"
+    if commit is not None and commit.file(ATTESTATION) is not None:
+        links["attestation"] = f"{own}/attestation"
     return links
 
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from core.canonical import Json, digest, pretty_json
 from core.findings import Finding
@@ -120,7 +120,8 @@ class Commit(Frozen):
     """The winner of a recipe: put once, conditionally. `output` is the folder of its files.
 
     `findings` holds the first few of each kind, `findings_total` how many there are; the report
-    in the output has them all.
+    in the output has them all. `signing_key`: the id of the key that its attestation is signed
+    with, of an adapter that is attested.
     """
 
     recipe: str
@@ -131,6 +132,15 @@ class Commit(Frozen):
     summary: Summary
     findings: list[Finding] = []
     findings_total: int = 0
+    signing_key: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_silence(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a `signing_key` that says nothing, for versions that do not know it."""
+        dumped: dict[str, Any] = dump(self)
+        if self.signing_key is None:
+            del dumped["signing_key"]
+        return dumped
 
     def as_bytes(self) -> bytes:
         dumped: Json = self.model_dump(mode="json")

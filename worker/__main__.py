@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     sanitize.add_argument("--output", type=Path, required=True, help="folder to make, or empty")
     sanitize.add_argument("--policy", help="JSON text, or a file that holds it")
     sanitize.add_argument("--base-name", help="base_model_name_or_path to write into the config")
+    sanitize.add_argument("--signing-key", type=Path, help="private key to attest the result with")
     return parser
 
 

@@ -24,11 +24,13 @@ from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from core.attestation.keys import SigningKeyUnusable
 from core.errors import QueueError
 from core.queue import JobQueue, connect
 from core.settings import Settings
 from core.sources import S3Sources
 from core.store import open_store
+from worker.attesting import check_key
 from worker.interrupts import Drained, Interrupts, StoreAway
 from worker.recovery import sweep
 from worker.tasks import Task, Tasks
@@ -36,6 +38,7 @@ from worker.workshop import Workshop, choose_device
 
 PUT_BACK = (Drained, StoreAway, SystemExit)  # a second SIGTERM is a SystemExit
 RQ_EXTRA_SECONDS = 15  # RQ blocks on the queue for its worker's time to live less these
+WRONG_SETTINGS = 2
 REDIS_WAIT = 5.0  # seconds between two looks whether Redis is back
 
 _log = logging.getLogger(__name__)
@@ -178,7 +181,8 @@ class GateWorker(SimpleWorker):
 def run_process(settings: Settings) -> int:
     """The worker's process: jobs until SIGTERM or SIGINT, the running one put back.
 
-    A Redis that goes away is waited for: what is warm stays warm.
+    A Redis that goes away is waited for: what is warm stays warm. With a signing key that cannot
+    be used it does not start.
     """
     if settings.worker.threads is not None:
         torch.set_num_threads(settings.worker.threads)
@@ -190,6 +194,11 @@ def run_process(settings: Settings) -> int:
         sources=S3Sources(settings),
         device=choose_device(settings.worker.device),
     )
+    try:
+        check_key(settings.attestation, workshop.store)
+    except SigningKeyUnusable as error:
+        _log.error("not started: %s", error)
+        return WRONG_SETTINGS
     try:
         workshop.tidy()
     except OSError as error:

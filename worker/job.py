@@ -16,10 +16,11 @@ from core.report import FileFacts, Report
 from core.retention import commit_result, earlier_result
 from core.sources import ARCHIVE_NAME
 from core.store import layout
-from core.store.layout import ADAPTER_ARCHIVE, ADAPTER_CONFIG, ADAPTER_MODEL
+from core.store.layout import ADAPTER_ARCHIVE, ADAPTER_CONFIG, ADAPTER_MODEL, ATTESTATION
 from worker.adapter import AdapterFiles
 from worker.adapter.files import file_facts
 from worker.alignment.source import AlignmentSource
+from worker.attesting import attest
 from worker.pipeline import BaseNames, sanitize
 from worker.reporting import rejection_report
 from worker.tracking import Tracker
@@ -147,6 +148,17 @@ def _publish(
     """Store the files under their own digest, then name them in one conditional put."""
     files = [file_facts(path) for path in sorted(output.iterdir())]
     output_digest = digest([[f.name, f.sha256] for f in files])[:40]
+    signing_key = attest(  # after the digest: another key must not give the output another name
+        workshop.settings.attestation,
+        workshop.store,
+        report,
+        files,
+        output,
+        recipe=recipe,
+        place=layout.output(request.tenant, recipe, output_digest, ATTESTATION),
+    )
+    if signing_key is not None:
+        files.append(file_facts(output / ATTESTATION))
     if workshop.settings.store.kind == "s3" and report.output is not None:
         files.append(_archive(output))
     for file in files:
@@ -161,16 +173,19 @@ def _publish(
         summary=report.summary,
         findings=first_of_each(report.findings, SHOWN_FINDINGS),
         findings_total=len(report.findings),
+        signing_key=signing_key,
     )
     ages = workshop.settings.retention.of(request.tenant)
     return commit_result(workshop.records, request.tenant, commit, ages, datetime.now(UTC))
 
 
 def _archive(output: Path) -> FileFacts:
-    """The two adapter files in one .zip, for callers that a presigned URL sends straight to S3."""
+    """What is downloaded of it in one .zip, for callers that a presigned URL sends straight to S3:
+    the two adapter files, and their attestation."""
     members = [
         Packed(path.name, path.stat().st_size, path.open("rb"))
-        for path in (output / ADAPTER_CONFIG, output / ADAPTER_MODEL)
+        for path in (output / ADAPTER_CONFIG, output / ADAPTER_MODEL, output / ATTESTATION)
+        if path.exists()
     ]
     path = output / ADAPTER_ARCHIVE
     with path.open("wb") as file:

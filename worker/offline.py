@@ -11,18 +11,21 @@ import torch
 from rich.console import Console
 
 from core.alignments import DEFAULT_RANK, is_model_name
+from core.attestation.keys import SigningKey, SigningKeyUnusable
 from core.canonical import pretty_json
 from core.errors import AdapterRejected, GateError, RequestError
 from core.policy import Policy, parse_policy
 from core.render.html import render_html
 from core.render.terminal import finding_text, print_report
 from core.report import Report
-from core.store.layout import INPUT_FILES, REPORT_HTML, REPORT_JSON
+from core.store.layout import ATTESTATION, INPUT_FILES, REPORT_HTML, REPORT_JSON
 from worker.adapter import AdapterFiles
+from worker.adapter.files import file_facts
 from worker.alignment.make import Recipe
 from worker.alignment.pair import Pair
 from worker.alignment.source import AlignmentSource, PairAlignment, StoredAlignment
 from worker.alignment.tiers import Folder, ModuleLoader, RamTier, read_manifest
+from worker.attesting import attest_offline
 from worker.pipeline import BaseNames, sanitize
 from worker.tracking import Tracker
 
@@ -36,7 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         policy = _policy(arguments.policy)
         _check_folders(arguments)
-        return _sanitize(arguments, policy)
+        key = _signing_key(arguments.signing_key)
+        return _sanitize(arguments, policy, key)
     except AdapterRejected as rejected:
         for found in rejected.findings:
             errors.print(finding_text(found))
@@ -50,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         return FAILED
 
 
-def _sanitize(arguments: argparse.Namespace, policy: Policy) -> int:
+def _sanitize(arguments: argparse.Namespace, policy: Policy, key: SigningKey | None) -> int:
     tracker = Tracker()
     files = AdapterFiles(arguments.adapter, _other_names(arguments.adapter))
     names = BaseNames(written=arguments.base_name)
@@ -64,6 +68,9 @@ def _sanitize(arguments: argparse.Namespace, policy: Policy) -> int:
         report = sanitize(files, alignment, policy, made, base_names=names, tracker=tracker)
         (made / REPORT_JSON).write_bytes(report.as_bytes())
         (made / REPORT_HTML).write_bytes(render_html(report))
+        if key is not None and report.output is not None:
+            facts = [file_facts(path) for path in made.iterdir()]
+            (made / ATTESTATION).write_bytes(attest_offline(key, report, facts))
         timings = tracker.finish()
         (made / TIMINGS_JSON).write_bytes(pretty_json(timings))
         output.mkdir(exist_ok=True)
@@ -92,6 +99,13 @@ def _policy(argument: str | None) -> Policy:
             f"--policy {argument}: {error.strerror}; give JSON text or a file that holds it",
             code="policy_unreadable",
         ) from error
+
+
+def _signing_key(path: Path | None) -> SigningKey | None:
+    try:
+        return None if path is None else SigningKey.load(path)
+    except SigningKeyUnusable as error:
+        raise RequestError(f"--signing-key: {error.message}", code=error.code) from error
 
 
 def _check_folders(arguments: argparse.Namespace) -> None:

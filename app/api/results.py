@@ -10,10 +10,11 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from app.access import Caller, JobsCaller
 from app.negotiation import prefers_html
-from app.openapi import EXPIRED
+from app.openapi import ATTESTED, EXPIRED
 from app.services import Served, Services
 from app.views import find_job, has_adapter
 from core.archives.pack import Packed, zip_chunks
+from core.attestation.envelope import Envelope
 from core.errors import Conflict, Gone, NotFound
 from core.jobs import Commit, JobResult, JobState
 from core.report import Report
@@ -23,6 +24,7 @@ from core.store.base import ObjectMissing
 _CHUNK = 1 << 20
 _URL_SECONDS = 15 * 60
 _FILES = (layout.ADAPTER_MODEL, layout.ADAPTER_CONFIG)
+_PACKED = (*_FILES, layout.ATTESTATION)
 _NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 _INERT = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 _JSON = "application/json"
@@ -90,9 +92,9 @@ def get_adapter(services: Served, caller: JobsCaller, job_id: str) -> Response:
     responses={200: {"content": {"application/octet-stream": {}}}, **_REDIRECT, **EXPIRED},
 )
 def get_adapter_file(services: Served, caller: JobsCaller, job_id: str, filename: str) -> Response:
-    """`adapter_model.safetensors` or `adapter_config.json`."""
+    """`adapter_model.safetensors`, `adapter_config.json`, or `attestation.json` if it has one."""
     commit = _published(services, caller, job_id)
-    facts = commit.file(filename) if filename in _FILES else None
+    facts = commit.file(filename) if filename in _PACKED else None
     if facts is None:
         raise NotFound(f"the files are {' and '.join(_FILES)}", code="file_not_found")
     key = _key(caller, commit, filename)
@@ -107,6 +109,27 @@ def get_adapter_file(services: Served, caller: JobsCaller, job_id: str, filename
     return StreamingResponse(
         _chunks(stream), headers=headers, media_type="application/octet-stream"
     )
+
+
+@router.get(
+    "/{job_id}/attestation",
+    response_model=Envelope,
+    summary="What the gate did, signed",
+    responses=ATTESTED,
+)
+def get_attestation(services: Served, caller: JobsCaller, job_id: str) -> Response:
+    """An in-toto Statement in a DSSE envelope: the adapter's files, and what was done to which
+    input. `safelora-gate verify` checks it, with the keys of /.well-known/safelora-gate/keys."""
+    commit = _published(services, caller, job_id)
+    if commit.file(layout.ATTESTATION) is None:
+        raise NotFound(
+            "the gate had no signing key when it made this result: post the adapter again, if it"
+            " has one now",
+            code="not_attested",
+        )
+    with _unless_expired(services, caller, commit):
+        content = services.store.get(_key(caller, commit, layout.ATTESTATION))
+    return Response(content, headers=_NO_SNIFFING, media_type=_JSON)
 
 
 def _report(services: Services, caller: Caller, job_id: str, *, html: bool) -> Response:
@@ -148,7 +171,13 @@ def _published(services: Services, caller: Caller, job_id: str) -> Commit:
             " selection",
             code="no_adapter",
         )
-    return result.commit
+    return _as_attested(services, caller, result.commit)
+
+
+def _as_attested(services: Services, caller: Caller, commit: Commit) -> Commit:
+    """The commit as it stands, if the same files were attested since by another key, or at all."""
+    standing = services.records.committed(caller.tenant, commit.recipe)
+    return standing if standing is not None and standing.output == commit.output else commit
 
 
 @contextmanager
@@ -192,7 +221,7 @@ def _zip(services: Services, caller: Caller, commit: Commit) -> Iterator[bytes]:
                 stack.enter_context(services.store.open(_key(caller, commit, facts.name))),
             )
             for facts in commit.files
-            if facts.name in _FILES
+            if facts.name in _PACKED
         ]
         stack.pop_all()
     return zip_chunks(packed)

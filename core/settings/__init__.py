@@ -14,6 +14,7 @@ from core.errors import GateError
 from core.jobs import TENANT_PATTERN
 from core.settings.access import AccessSettings, ApiKey, TenantSettings
 from core.settings.alignments import AlignmentSettings
+from core.settings.attestation import AttestationSettings
 from core.settings.intake import DestinationSettings, LimitSettings, SourceSettings
 from core.settings.queue import QueueSettings, RedisSettings
 from core.settings.retention import Ages, RetentionSettings
@@ -26,6 +27,7 @@ __all__ = [
     "Ages",
     "AlignmentSettings",
     "ApiKey",
+    "AttestationSettings",
     "DestinationSettings",
     "LimitSettings",
     "QueueSettings",
@@ -69,6 +71,7 @@ class Settings(BaseSettings):
     tenants: dict[Annotated[str, Field(pattern=TENANT_PATTERN)], TenantSettings] = {}
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
+    attestation: AttestationSettings = AttestationSettings()
     scratch: Path = Path("var/scratch")
 
     def tenant(self, name: str) -> TenantSettings:

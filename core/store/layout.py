@@ -9,6 +9,7 @@ INPUT_FILES = (ADAPTER_MODEL, MLX_MODEL, ADAPTER_CONFIG)
 ADAPTER_ARCHIVE = "adapter.zip"
 REPORT_JSON = "report.json"
 REPORT_HTML = "report.html"
+ATTESTATION = "attestation.json"
 
 
 def job(tenant: str, job_id: str) -> str:
@@ -99,3 +100,12 @@ def alignment_policies(name: str, created_at: str) -> str:
 
 def alignment(alignment_id: str, filename: str) -> str:
     return f"alignments/{alignment_id}/{filename}"
+
+
+def attestation_keys() -> str:
+    return "attestation/keys/"
+
+
+def attestation_key(kid: str) -> str:
+    """Put once, and once more when it is retired: the public half of a signing key."""
+    return f"attestation/keys/{kid}.json"

@@ -17,10 +17,12 @@ from core.safetensors_header import (
     header_length,
     parse_header,
 )
-from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL, MLX_MODEL
+from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL, ATTESTATION, MLX_MODEL
 from worker.adapter.model import AdapterFiles
 
-HARMLESS_NAMES = frozenset({"README.md", "LICENSE", "LICENSE.txt", ".gitattributes", ".gitignore"})
+HARMLESS_NAMES = frozenset(
+    {"README.md", "LICENSE", "LICENSE.txt", ".gitattributes", ".gitignore", ATTESTATION}
+)
 PICKLE_ENDINGS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 SIDE_FILES = ("token", "vocab", "merges", "chat_template", "special_", "generation_config")
 PICKLE_PROTOCOLS = (b"\x02", b"\x03", b"\x04", b"\x05")

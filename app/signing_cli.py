@@ -1,0 +1,148 @@
+"""`safelora-gate signing-keys`: the keys that results are attested with."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from app.stack import Layout
+from app.terminal import fail, refused, wrong
+from core.attestation.keeping import create_key, retire_key, rotate_key
+from core.attestation.keys import SigningKey
+from core.attestation.published import KeyRecord, PublishedKeys
+from core.canonical import pretty_json
+from core.errors import GateError, RequestError
+from core.jobs import now
+from core.settings import Settings, SettingsInvalid, load_settings
+from core.store import open_store
+
+signing_keys = typer.Typer(
+    no_args_is_help=True,
+    help="The keys that results are attested with. They act on the object store and the key file of"
+    " the environment's settings (SAFELORA_…). Exit code 0 done, 1 failed, 2 wrong arguments.",
+)
+
+Data = Annotated[
+    Path | None, typer.Option(help="folder of `safelora-gate up`, instead of the settings'")
+]
+
+
+@signing_keys.command()
+def create(data: Data = None) -> None:
+    """Make the key that SAFELORA_ATTESTATION__KEY names, unless it is there, and publish it."""
+    settings = _settings(data)
+    try:
+        record = create_key(_key_file(settings), _published(settings), now())
+    except (GateError, OSError) as error:
+        _end(error)
+    sys.stdout.write(f"{record.kid} signs results from now on\n")
+
+
+@signing_keys.command(name="list")
+def list_keys(
+    data: Data = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="as the gate answers at its well-known address")
+    ] = False,
+) -> None:
+    """Print the published keys, oldest first."""
+    settings = _settings(data)
+    try:
+        published = _published(settings)
+        if json:
+            sys.stdout.write(pretty_json(published.as_json()).decode())
+            return
+        records = sorted(published.all(), key=lambda record: record.created_at)
+        signing = _signing(settings)
+    except (GateError, OSError) as error:
+        _end(error)
+    for record in records:
+        sys.stdout.write(f"{record.kid}  {record.created_at}  {_state(record, signing)}\n")
+
+
+@signing_keys.command()
+def rotate(data: Data = None) -> None:
+    """Sign with a new key from the next result on. What the old one signed still verifies."""
+    settings = _settings(data)
+    try:
+        record = rotate_key(_key_file(settings), _published(settings), now())
+    except (GateError, OSError) as error:
+        _end(error)
+    sys.stdout.write(f"{record.kid} signs results from now on\n")
+
+
+@signing_keys.command()
+def retire(
+    kid: Annotated[str, typer.Argument(help="the key's id, as `list` prints it")],
+    data: Data = None,
+) -> None:
+    """Have nothing count any more that a key signed; it cannot be undone.
+
+    Adapters that it attested are worked on again when they are posted again.
+    """
+    settings = _settings(data)
+    try:
+        record = retire_key(kid, settings.attestation.key, _published(settings), now())
+    except (GateError, OSError) as error:
+        _end(error)
+    sys.stdout.write(f"{record.kid} is retired: verifiers must fetch the keys anew\n")
+
+
+def ensure_key(layout: Layout) -> str:
+    """The id of the key that `safelora-gate up` signs with, made at the first start.
+
+    Raises `GateError` or `OSError`.
+    """
+    settings = _of_layout(load_settings(), layout)
+    return create_key(layout.signing_key, _published(settings), now()).kid
+
+
+def _settings(data: Path | None) -> Settings:
+    try:
+        settings = load_settings()
+    except SettingsInvalid as error:
+        wrong(error.message)
+    return settings if data is None else _of_layout(settings, Layout(data))
+
+
+def _of_layout(settings: Settings, layout: Layout) -> Settings:
+    """The settings that the parts of `up` on this folder have of store and key."""
+    return settings.model_copy(
+        update={
+            "store": settings.store.model_copy(update={"path": layout.store}),
+            "attestation": settings.attestation.model_copy(update={"key": layout.signing_key}),
+        }
+    )
+
+
+def _published(settings: Settings) -> PublishedKeys:
+    return PublishedKeys(open_store(settings.store))
+
+
+def _key_file(settings: Settings) -> Path:
+    if settings.attestation.key is None:
+        wrong(
+            "set SAFELORA_ATTESTATION__KEY to the file that the workers sign with, or give --data"
+        )
+    return settings.attestation.key
+
+
+def _signing(settings: Settings) -> str | None:
+    """The id of the key in the file, where this machine has it."""
+    path = settings.attestation.key
+    return SigningKey.load(path).public.id if path is not None and path.exists() else None
+
+
+def _state(record: KeyRecord, signing: str | None) -> str:
+    if not record.trusted:
+        return f"retired {record.retired_at}"
+    return "signs" if record.kid == signing else "verifies"
+
+
+def _end(error: GateError | OSError) -> NoReturn:
+    if isinstance(error, RequestError):
+        refused(error)
+    if isinstance(error, GateError):
+        fail(error)
+    wrong(f"{error.filename or 'the key file'} cannot be used: {error.strerror}")

@@ -1,0 +1,163 @@
+"""`safelora-gate verify`: is a folder what a gate published, and did that gate do enough?"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import httpx2
+import typer
+from pydantic import ValidationError
+
+from app.access import is_loopback
+from app.terminal import fail, wrong
+from core.attestation.key_set import KEY_SET_LIMIT, KeySet, parse_key_set
+from core.attestation.statement import Predicate, PublishedVerdict
+from core.attestation.verify import Requirements, Verification, verify_folder
+from core.canonical import pretty_json
+from core.errors import GateError, RequestError
+from core.findings import printable
+from core.policy import Policy, parse_policy
+
+NOT_VERIFIED: Final = 3
+_SECONDS = 10.0
+
+
+class KeysUnreachable(GateError):
+    """The keys cannot be had, so nothing can be verified."""
+
+    code = "keys_unreachable"
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="the downloaded adapter, unpacked")],
+    keys: Annotated[
+        list[str],
+        typer.Option(
+            help="the gate's public keys: a file, or https://…/.well-known/safelora-gate/keys;"
+            " repeatable"
+        ),
+    ],
+    policy: Annotated[
+        Path | None, typer.Option(help="a policy (JSON) that its own must be as strong as")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="least version of the engine")] = None,
+    alignment: Annotated[
+        list[str] | None, typer.Option(help="id of an alignment that may have judged; repeatable")
+    ] = None,
+    verdict: Annotated[
+        list[PublishedVerdict] | None, typer.Option(help="one that it may be; repeatable")
+    ] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option(help="name of a file that may lie there too; repeatable")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="print the outcome as JSON")] = False,
+) -> None:
+    """Check that a gate published the adapter in DIR as it lies, and that the gate did enough.
+
+    Without a URL among the keys no network is used. Exit code 0 verified; 3 not verified, with
+    codes on stderr; 2 wrong arguments; 1 the keys cannot be had. It shows what the gate did, not
+    that the adapter is harmless.
+    """
+    if not folder.is_dir():
+        wrong(f"{printable(str(folder))} is no folder")
+    required = _requirements(policy, engine, alignment, verdict, allow)
+    try:
+        outcome = verify_folder(folder, _key_set(keys), required)
+    except GateError as error:
+        fail(error)
+    except OSError as error:
+        wrong(f"{printable(str(folder))} cannot be read: {error.strerror}")
+    if json:
+        document = {"verified": outcome.verified, **outcome.model_dump(mode="json")}
+        sys.stdout.write(pretty_json(document).decode())
+    elif outcome.verified:
+        _print(folder, outcome)
+    if not outcome.verified:
+        for problem in outcome.problems:
+            told = printable(f"{problem.subject}: {problem.message}")
+            sys.stderr.write(f"not verified [{problem.code}] {told}\n")
+        raise typer.Exit(NOT_VERIFIED)
+
+
+def _requirements(
+    policy: Path | None,
+    engine: str | None,
+    alignments: list[str] | None,
+    verdicts: list[PublishedVerdict] | None,
+    allowed: list[str] | None,
+) -> Requirements:
+    named = {"engine": engine} if engine is not None else {}
+    try:
+        return Requirements(
+            policy=None if policy is None else _policy(policy),
+            alignments=frozenset(alignments) if alignments else None,
+            verdicts=frozenset(verdicts) if verdicts else None,
+            allowed=frozenset(allowed or ()),
+            **named,
+        )
+    except ValidationError:
+        wrong(f"--engine {printable(engine or '')} is no version: give it as 0.2.0")
+
+
+def _policy(path: Path) -> Policy:
+    try:
+        return parse_policy(path.read_bytes())
+    except OSError as error:
+        wrong(f"--policy {printable(str(path))}: {error.strerror}")
+    except RequestError as error:
+        wrong(f"--policy {printable(str(path))}: {printable(error.message)}")
+
+
+def _key_set(sources: list[str]) -> KeySet:
+    """The keys of all sources together. Raises `KeysUnreachable` or `KeysUnusable`."""
+    keys = KeySet()
+    for source in sources:
+        keys |= parse_key_set(_fetched(source) if "://" in source else _read(Path(source)))
+    return keys
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(KEY_SET_LIMIT + 1)
+    except OSError as error:
+        raise KeysUnreachable(f"--keys {path} cannot be read: {error.strerror}") from error
+
+
+def _fetched(url: str) -> bytes:
+    parts = urlsplit(url)
+    here = is_loopback(parts.hostname or "")
+    if not parts.hostname or (parts.scheme != "https" and not (parts.scheme == "http" and here)):
+        wrong("--keys is a file or an https:// address: what comes over http anyone can change")
+    data = b""
+    try:
+        with httpx2.stream("GET", url, timeout=_SECONDS, trust_env=not here) as response:
+            if response.status_code != 200:
+                raise KeysUnreachable(f"--keys: {parts.hostname} answers {response.status_code}")
+            for chunk in response.iter_bytes():
+                data += chunk
+                if len(data) > KEY_SET_LIMIT:
+                    break
+    except httpx2.HTTPError as error:
+        raise KeysUnreachable(
+            f"--keys: {parts.hostname} does not answer ({type(error).__name__})"
+        ) from error
+    return data
+
+
+def _print(folder: Path, outcome: Verification) -> None:
+    predicate: Predicate | None = outcome.predicate
+    if predicate is None:
+        return
+    rows = {
+        "verified": str(folder),
+        "key": str(outcome.key),
+        "engine": f"{predicate.engine.name} {predicate.engine.version}",
+        "alignment": f"{predicate.alignment.id} {predicate.alignment.name or ''}".rstrip(),
+        "verdict": f"{predicate.verdict}, {predicate.summary.projected} of"
+        f" {predicate.summary.modules} modules projected",
+        **{f"input {file.name}": f"sha256:{file.sha256}" for file in predicate.input},
+    }
+    for name, value in rows.items():
+        sys.stdout.write(f"{printable(name + ':'):<34} {printable(value)}\n")
