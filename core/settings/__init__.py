@@ -17,6 +17,7 @@ from core.settings.alignments import AlignmentSettings
 from core.settings.intake import DestinationSettings, LimitSettings, SourceSettings
 from core.settings.queue import QueueSettings, RedisSettings
 from core.settings.retention import Ages, RetentionSettings
+from core.settings.webhooks import WebhookSettings
 from core.settings.worker import WorkerSettings
 from core.store.settings import StoreSettings
 
@@ -35,6 +36,7 @@ __all__ = [
     "SettingsInvalid",
     "SourceSettings",
     "TenantSettings",
+    "WebhookSettings",
     "WorkerSettings",
     "load_settings",
 ]
@@ -69,6 +71,7 @@ class Settings(BaseSettings):
     tenants: dict[Annotated[str, Field(pattern=TENANT_PATTERN)], TenantSettings] = {}
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     scratch: Path = Path("var/scratch")
 
     def tenant(self, name: str) -> TenantSettings:
