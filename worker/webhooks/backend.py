@@ -137,7 +137,11 @@ class TimedStream(NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ARG002
     ) -> NetworkStream:
-        secure = self._stream.start_tls(ssl_context, server_hostname, self._deadline.left())
+        """Raises `NotSent` where there is no TLS, or none that is to be trusted for this host."""
+        try:
+            secure = self._stream.start_tls(ssl_context, server_hostname, self._deadline.left())
+        except ConnectError as error:
+            raise NotSent("no TLS that is to be trusted", code="tls_failed") from error
         return TimedStream(secure, self._deadline)
 
     def get_extra_info(self, info: str) -> Any:

@@ -1,6 +1,5 @@
 """One attempt: a POST to one receiver, and what came back, by code and never in its words."""
 
-import ssl
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -75,9 +74,8 @@ class Sender:
             return None, error.code, None
         except httpcore2.TimeoutException:
             return None, "timeout", None
-        except httpcore2.ConnectError as error:
-            is_tls = isinstance(error.__cause__, ssl.SSLError)
-            return None, "tls_failed" if is_tls else "connect_failed", None
+        except httpcore2.ConnectError:
+            return None, "connect_failed", None
         except httpcore2.NetworkError:
             return None, "connection_lost", None
         except httpcore2.ProtocolError:
