@@ -20,6 +20,7 @@ from core.settings import AccessSettings, ApiKey
 JOBS = "jobs"
 ALIGNMENTS = "alignments"
 POLICY_OVERRIDE = "policy:override"
+WEBHOOKS = "webhooks"
 
 _OPEN_PATHS = frozenset(
     {"/livez", "/readyz", "/version", "/docs", "/openapi.json", "/.well-known/safelora-gate/keys"}
@@ -37,7 +38,9 @@ class Caller:
     scopes: frozenset[str]
 
 
-_ANYONE_HERE = Caller("default", "loopback", frozenset({JOBS, ALIGNMENTS, POLICY_OVERRIDE}))
+_ANYONE_HERE = Caller(
+    "default", "loopback", frozenset({JOBS, ALIGNMENTS, POLICY_OVERRIDE, WEBHOOKS})
+)
 
 
 class AccessMiddleware:
@@ -130,4 +133,5 @@ async def caller_of(request: Request) -> Caller:
 
 JobsCaller = Annotated[Caller, Depends(caller_with(JOBS))]
 AlignmentsCaller = Annotated[Caller, Depends(caller_with(ALIGNMENTS))]
+WebhooksCaller = Annotated[Caller, Depends(caller_with(WEBHOOKS))]
 AnyCaller = Annotated[Caller, Depends(caller_of)]

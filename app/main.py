@@ -8,8 +8,19 @@ from starlette.concurrency import run_in_threadpool
 
 from app import problems
 from app.access import AccessMiddleware
-from app.api import alignments, events, health, jobs, results, signing_keys, steering
+from app.api import (
+    alignments,
+    deliveries,
+    events,
+    health,
+    jobs,
+    results,
+    signing_keys,
+    steering,
+    webhooks,
+)
 from app.api.alignments import AlignmentOrder, PoliciesOrder
+from app.api.webhooks import WebhookChange, WebhookOrder
 from app.intake.order import JobOrder
 from app.openapi import describe
 from app.problems import Problem
@@ -17,6 +28,18 @@ from app.services import open_services
 from core.policy import Policy
 from core.report import ENGINE_VERSION
 from core.settings import Settings
+
+_APIS = (
+    jobs,
+    events,
+    steering,
+    results,
+    deliveries,
+    webhooks,
+    alignments,
+    signing_keys,
+    health,
+)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -42,7 +65,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.services = services
     app.add_middleware(AccessMiddleware, settings=settings.access)
     problems.install(app)
-    for api in (jobs, events, steering, results, alignments, signing_keys, health):
+    for api in _APIS:
         app.include_router(api.router)
-    describe(app, Policy, JobOrder, AlignmentOrder, PoliciesOrder, Problem)
+    describe(
+        app, Policy, JobOrder, AlignmentOrder, PoliciesOrder, WebhookOrder, WebhookChange, Problem
+    )
     return app

@@ -3,6 +3,7 @@
 import logging
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
@@ -17,6 +18,11 @@ from core.report import Summary, Verdict
 from core.store.layout import ADAPTER_MODEL, ATTESTATION
 
 _log = logging.getLogger(__name__)
+
+
+def moment(ms: int) -> str:
+    """A moment in milliseconds since 1970, as all times are written."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 class View(BaseModel):

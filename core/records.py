@@ -12,6 +12,7 @@ from core.errors import RecordUnreadable, StoreError
 from core.jobs import Commit, JobRequest, JobResult
 from core.store import layout
 from core.store.base import ObjectExists, ObjectMissing, ObjectStore
+from core.webhooks.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ class Records:
 
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
+        self.outbox = Outbox(store)
 
     def announce(self, tenant: str, job_id: str) -> None:
         """Mark a job as pending before anything of it is stored: what a killed process leaves half
@@ -42,31 +44,42 @@ class Records:
         return self._read(layout.job_result(tenant, job_id), JobResult)
 
     def finish(self, tenant: str, job_id: str, result: JobResult) -> JobResult:
-        """Record how the job ended; the first word stands, and is returned.
+        """Record how the job ended; the first word stands, is put into the outbox, and is returned.
 
         Of a job that was removed meanwhile nothing is kept.
         """
         key = layout.job_result(tenant, job_id)
         with contextlib.suppress(ObjectExists):
             self.store.put(key, result.as_bytes(), if_absent=True)
-        self.forget_pending(tenant, job_id)
         standing = self._read(key, JobResult)
         if standing is None:
+            self.forget_pending(tenant, job_id)
             raise StoreError(f"{key} was written and is gone", code="object_missing")
+        self.settle(tenant, job_id, standing)
         if self.store.info(layout.job_request(tenant, job_id)) is None:
             self.store.delete(key)
         return standing
+
+    def settle(self, tenant: str, job_id: str, standing: JobResult) -> None:
+        """What follows once a job's result stands; who finds that somebody died before it was done
+        does it again. The mark goes last, by which that is found."""
+        request = self.request(tenant, job_id)
+        if request is not None:
+            self.outbox.tell(request, standing)
+        self.forget_pending(tenant, job_id)
 
     def remove(self, tenant: str, job_id: str) -> None:
         """Take away a job that has ended, with its input; results that are shared stay.
 
         In the order of expiry, so that a process may die after any delete.
         """
-        last = layout.job_records(tenant, job_id)
+        request, result = layout.job_records(tenant, job_id)
         listed = list(self.store.list(f"{layout.job(tenant, job_id)}/"))
         self.forget_pending(tenant, job_id)
-        for key in (*(key for key in listed if key not in last), *last):
+        for key in (*(key for key in listed if key not in (request, result)), request):
             self.store.delete(key)
+        self.outbox.forget(tenant, job_id)  # what was put since it was listed; no more can be now
+        self.store.delete(result)
 
     def commit(self, tenant: str, commit: Commit) -> Commit:
         """Name the winner of a recipe: the first commit stands, and is returned."""

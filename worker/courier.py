@@ -1,6 +1,7 @@
 """The courier: what must happen although nobody asks. It needs no torch.
 
-It sweeps Redis for jobs of dead workers, reconciles queue and store, and lets old things expire.
+It sweeps Redis for jobs of dead workers, reconciles queue and store, lets old things expire, and
+tells callers how their jobs ended.
 """
 
 import logging
@@ -21,6 +22,7 @@ from core.store import open_store
 from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
 from worker.expiry import expire
 from worker.recovery import sweep
+from worker.webhooks.rounds import delivering
 
 LEAVE_SECONDS = 5.0
 
@@ -74,8 +76,9 @@ def _reconcile_job(records: Records, queue: JobQueue, tenant: str, job_id: str) 
     One whose attempts are spent without a word in the store, or that killed its workers, is
     recorded as failed instead.
     """
-    if records.result(tenant, job_id) is not None:
-        records.forget_pending(tenant, job_id)
+    standing = records.result(tenant, job_id)
+    if standing is not None:
+        records.settle(tenant, job_id, standing)
         return False
     request = records.request(tenant, job_id)
     if request is None:
@@ -167,5 +170,6 @@ def run_process(settings: Settings) -> int:
         signal.signal(number, lambda *_: stop.set())
     redis = connect(settings.redis, answer_within=settings.redis.answer_timeout)
     records = Records(open_store(settings.store))
-    run_courier(records, JobQueue(redis, settings.queue), settings.retention, stop)
+    with delivering(records, redis, settings.webhooks, stop):
+        run_courier(records, JobQueue(redis, settings.queue), settings.retention, stop)
     return 0

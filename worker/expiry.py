@@ -199,10 +199,13 @@ class _Tenant:
         return [key for key in infos if key.startswith(layout.job_inputs(self._name, job_id))]
 
     def _forget(self, job_id: str, infos: Iterable[str]) -> bool:
-        last = layout.job_records(self._name, job_id)
-        if not self._hand.delete_all(key for key in infos if key not in last):
+        request, result = layout.job_records(self._name, job_id)
+        rest = [key for key in infos if key not in (request, result)]
+        if not (self._hand.delete_all(rest) and self._hand.delete(request)):
             return False
-        return all(self._hand.delete(key) for key in last)
+        # What the courier put since they were listed; it puts no more once the request is gone.
+        late = list(self._hand.store.list(layout.deliveries(self._name, job_id)))
+        return self._hand.delete_all(late) and self._hand.delete(result)
 
     def _unmarked(self, job_id: str, infos: dict[str, ObjectInfo]) -> None:
         """Inputs without request or mark, as earlier versions left them when they were killed."""

@@ -51,8 +51,9 @@ class Tasks:
             if request is None:
                 _log.error("job %s of tenant %s is not in the store", job_id, tenant)
                 return
-            if records.result(tenant, job_id) is not None:
-                records.forget_pending(tenant, job_id)
+            earlier = records.result(tenant, job_id)
+            if earlier is not None:
+                records.settle(tenant, job_id, earlier)
                 return  # delivered twice: the first run's word stands
             line = JobLine(self.queue, records, tenant, job_id)
             with following(line, self.interrupts) as tracker:

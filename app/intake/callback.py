@@ -1,11 +1,15 @@
 """Whom a job's end may be told to."""
 
 from app.access import Caller
-from app.intake.form import not_available
+from app.receivers import check_receiver
 from app.services import Services
 
 
-def check_callback(_: Services, __: Caller, url: str | None) -> None:
-    """Raises `Unprocessable` (`not_available`)."""
+def check_callback(services: Services, caller: Caller, url: str | None) -> None:
+    """As far as that can be judged before the URL is used: its addresses are at each connection.
+
+    Raises `Unprocessable` (`callback_url_invalid`), `Forbidden` (`callback_not_allowed`,
+    `webhooks_disabled`), `Conflict` (`webhook_secret_missing`) or `StoreError`.
+    """
     if url is not None:
-        raise not_available("callback_url")
+        check_receiver(services, caller.tenant, url, named="callback")

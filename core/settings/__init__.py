@@ -18,6 +18,7 @@ from core.settings.attestation import AttestationSettings
 from core.settings.intake import DestinationSettings, LimitSettings, SourceSettings
 from core.settings.queue import QueueSettings, RedisSettings
 from core.settings.retention import Ages, RetentionSettings
+from core.settings.webhooks import WebhookSettings
 from core.settings.worker import WorkerSettings
 from core.store.settings import StoreSettings
 
@@ -37,6 +38,7 @@ __all__ = [
     "SettingsInvalid",
     "SourceSettings",
     "TenantSettings",
+    "WebhookSettings",
     "WorkerSettings",
     "load_settings",
 ]
@@ -72,6 +74,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
     attestation: AttestationSettings = AttestationSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     scratch: Path = Path("var/scratch")
 
     def tenant(self, name: str) -> TenantSettings:

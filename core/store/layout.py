@@ -109,3 +109,45 @@ def attestation_keys() -> str:
 def attestation_key(kid: str) -> str:
     """Put once, and once more when it is retired: the public half of a signing key."""
     return f"attestation/keys/{kid}.json"
+
+
+WEBHOOK_REGISTRATION = "registration.json"
+
+
+def deliveries(tenant: str, job_id: str) -> str:
+    return f"{job(tenant, job_id)}/deliveries/"
+
+
+def delivery(tenant: str, job_id: str, delivery_id: str) -> str:
+    """What came of telling one receiver how the job ended."""
+    return f"{job(tenant, job_id)}/deliveries/{delivery_id}.json"
+
+
+def outbox() -> str:
+    return "outbox/"
+
+
+def outbox_mark(due_ms: int, tenant: str, job_id: str, delivery_id: str) -> str:
+    """Sorts by when it is due, so that one listing finds what is, of all tenants."""
+    return f"outbox/{due_ms:015d}/{tenant}/{job_id}/{delivery_id}"
+
+
+def webhook_secrets(tenant: str) -> str:
+    return f"tenants/{tenant}/webhooks/secrets/"
+
+
+def webhook_secret(tenant: str, name: str) -> str:
+    return f"tenants/{tenant}/webhooks/secrets/{name}.json"
+
+
+def webhook_endpoints(tenant: str) -> str:
+    return f"tenants/{tenant}/webhooks/endpoints/"
+
+
+def webhook_registration(tenant: str, webhook_id: str) -> str:
+    """The endpoint is there as long as this is."""
+    return f"tenants/{tenant}/webhooks/endpoints/{webhook_id}/{WEBHOOK_REGISTRATION}"
+
+
+def webhook_settings(tenant: str, webhook_id: str) -> str:
+    return f"tenants/{tenant}/webhooks/endpoints/{webhook_id}/settings.json"

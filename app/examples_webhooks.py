@@ -1,0 +1,123 @@
+"""Examples of webhooks and deliveries for the API's documentation."""
+
+from typing import Any, Final
+
+_JOB: Final = "/v1/jobs/7h2k9m4p6q8r0s1t3v5w7x9y2z"
+
+ORDER: Final[dict[str, Any]] = {
+    "url": "https://platform.example/hooks/safelora",
+    "events": ["job.succeeded", "job.rejected"],
+}
+CHANGE: Final[dict[str, Any]] = {"enabled": False}
+
+WEBHOOK: Final[dict[str, Any]] = {
+    "id": "7ybq9gpzre4jtsesmhcf0nxj34",
+    "url": "https://platform.example/hooks/safelora",
+    "events": ["job.succeeded", "job.rejected"],
+    "enabled": True,
+    "disabled": None,
+    "created_at": "2026-11-27T09:30:00.000Z",
+}
+
+SECRET_SHOWN: Final[dict[str, Any]] = {
+    "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=",
+    "created_at": "2026-11-27T09:29:00.000Z",
+    "previous_until": "2026-11-28T09:29:00.000Z",
+}
+SECRET: Final[dict[str, Any]] = {k: v for k, v in SECRET_SHOWN.items() if k != "secret"}
+
+DELIVERY: Final[dict[str, Any]] = {
+    "id": "msg_5d41402abc4b2a76b9719d911017c592",
+    "webhook_id": "7ybq9gpzre4jtsesmhcf0nxj34",
+    "type": "job.succeeded",
+    "url": "https://platform.example/hooks/safelora",
+    "state": "pending",
+    "attempts": [
+        {"at": "2026-11-27T09:31:04.512Z", "seconds": 0.214, "status": 500, "error": "status"},
+        {"at": "2026-11-27T09:31:11.030Z", "seconds": 15.0, "status": None, "error": "timeout"},
+    ],
+    "next_attempt_at": "2026-11-27T09:36:21.780Z",
+}
+
+MESSAGE: Final[dict[str, Any]] = {
+    "type": "job.succeeded",
+    "timestamp": "2026-11-23T09:30:02.871Z",
+    "data": {
+        "id": "7h2k9m4p6q8r0s1t3v5w7x9y2z",
+        "state": "succeeded",
+        "verdict": "projected",
+        "alignment": {"name": "smollm2-135m", "id": "3f2a9c51d07be8846a1c90f7e2b3d4c5a6978811"},
+        "summary": {
+            "modules": 60,
+            "projected": 11,
+            "borderline": 1,
+            "zero_updates": 0,
+            "stripped": 0,
+            "suspicious": 0,
+            "retained": 0.87,
+            "cosine_min": 0.12,
+            "cosine_median": 0.44,
+            "cosine_max": 0.71,
+        },
+        "findings": [],
+        "findings_total": 0,
+        "error": None,
+        "metadata": {"run": "ft-2041"},
+        "source": "upload",
+        "destination": None,
+        "retry_of": None,
+        "from_earlier_result": False,
+        "created_at": "2026-11-23T09:30:00.000Z",
+        "finished_at": "2026-11-23T09:30:02.871Z",
+        "links": {"self": _JOB, "report": f"{_JOB}/report", "adapter": f"{_JOB}/adapter"},
+    },
+}
+
+
+def _problem(status: int, title: str, code: str, detail: str, **more: Any) -> dict[str, Any]:
+    return {
+        "type": f"urn:safelora-gate:problem:{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **more,
+    }
+
+
+NOT_ALLOWED: Final = _problem(
+    403,
+    "Forbidden",
+    "webhook_not_allowed",
+    "url is not allowed: it is not https. Give a public https URL on port 443, or have the"
+    " operator list its scheme, host and port in SAFELORA_WEBHOOKS__ALLOW",
+    field="url",
+)
+SECRET_MISSING: Final = _problem(
+    409,
+    "Conflict",
+    "webhook_secret_missing",
+    "there is no webhook secret yet, and all that is told is signed with it: POST"
+    " /v1/webhooks/secret once, keep what it shows, and send this again",
+)
+NO_SECRET: Final = _problem(
+    404,
+    "Not Found",
+    "webhook_secret_missing",
+    "there is no webhook secret yet: POST /v1/webhooks/secret makes one",
+)
+NOT_FOUND: Final = _problem(
+    404, "Not Found", "webhook_not_found", "there is no such webhook: see /v1/webhooks"
+)
+DELIVERY_NOT_FOUND: Final = _problem(
+    404,
+    "Not Found",
+    "delivery_not_found",
+    "the job has no such delivery: see the job's /deliveries",
+)
+DELIVERY_DUE: Final = _problem(
+    409,
+    "Conflict",
+    "delivery_due",
+    "an attempt is about to be made, or under way: look at the delivery again in a minute",
+)

@@ -1,0 +1,69 @@
+"""What the documentation says of webhooks beside what FastAPI sees."""
+
+from typing import Any, Final
+
+from app import examples_webhooks as examples
+from app.problems import MEDIA_TYPE
+
+Responses = dict[int | str, dict[str, Any]]
+_SCHEMAS = "#/components/schemas/"
+
+
+def _problem(description: str, example: dict[str, Any]) -> dict[str, Any]:
+    content = {MEDIA_TYPE: {"schema": {"$ref": f"{_SCHEMAS}Problem"}, "example": example}}
+    return {"description": description, "content": content}
+
+
+def _body(schema: str, example: dict[str, Any]) -> dict[str, Any]:
+    content = {"schema": {"$ref": f"{_SCHEMAS}{schema}"}, "example": example}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+def _answer(description: str, example: Any) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"example": example}}}
+
+
+_REFUSED: Final[Responses] = {
+    403: _problem(
+        "Not a place that the gate calls (`webhook_not_allowed`), or it calls none"
+        " (`webhooks_disabled`)",
+        examples.NOT_ALLOWED,
+    ),
+    409: _problem(
+        "No secret yet (`webhook_secret_missing`), or too many webhooks (`webhook_limit`)",
+        examples.SECRET_MISSING,
+    ),
+}
+_UNKNOWN: Final[Responses] = {404: _problem("There is no such webhook", examples.NOT_FOUND)}
+
+WEBHOOK_BODY: Final = _body("WebhookOrder", examples.ORDER)
+CHANGE_BODY: Final = _body("WebhookChange", examples.CHANGE)
+
+REGISTERED: Final[Responses] = {
+    201: _answer("Registered", examples.WEBHOOK),
+    **_REFUSED,
+}
+LISTED: Final[Responses] = {200: _answer("All webhooks", {"webhooks": [examples.WEBHOOK]})}
+SHOWN: Final[Responses] = {200: _answer("The webhook", examples.WEBHOOK), **_UNKNOWN}
+CHANGED: Final[Responses] = {
+    200: _answer("The webhook as it is now", examples.WEBHOOK | examples.CHANGE),
+    **_REFUSED,
+    **_UNKNOWN,
+}
+REMOVED: Final[Responses] = {204: {"description": "It is gone"}, **_UNKNOWN}
+SECRET_MADE: Final[Responses] = {201: _answer("The secret", examples.SECRET_SHOWN)}
+SECRET_TOLD: Final[Responses] = {
+    200: _answer("When it was made", examples.SECRET),
+    404: _problem("There is none yet", examples.NO_SECRET),
+}
+DELIVERIES: Final[Responses] = {
+    200: _answer("All deliveries of the job", {"deliveries": [examples.DELIVERY]})
+}
+REPLAYED: Final[Responses] = {
+    202: _answer(
+        "An attempt is made at once",
+        examples.DELIVERY | {"next_attempt_at": "2026-11-27T09:32:00.000Z"},
+    ),
+    404: _problem("There is no such delivery", examples.DELIVERY_NOT_FOUND),
+    409: _problem("An attempt is about to be made", examples.DELIVERY_DUE),
+}
