@@ -14,6 +14,7 @@ from core.errors import GateError
 from core.jobs import TENANT_PATTERN
 from core.settings.access import AccessSettings, ApiKey, TenantSettings
 from core.settings.alignments import AlignmentSettings
+from core.settings.hooks import HookRule, HookRules
 from core.settings.intake import DestinationSettings, LimitSettings, SourceSettings
 from core.settings.queue import QueueSettings, RedisSettings
 from core.settings.retention import Ages, RetentionSettings
@@ -27,6 +28,7 @@ __all__ = [
     "AlignmentSettings",
     "ApiKey",
     "DestinationSettings",
+    "HookRule",
     "LimitSettings",
     "QueueSettings",
     "RedisSettings",
@@ -67,6 +69,7 @@ class Settings(BaseSettings):
     alignments: AlignmentSettings = AlignmentSettings()
     access: AccessSettings = AccessSettings()
     tenants: dict[Annotated[str, Field(pattern=TENANT_PATTERN)], TenantSettings] = {}
+    hooks: HookRules = {}
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
     scratch: Path = Path("var/scratch")
