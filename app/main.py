@@ -8,8 +8,9 @@ from starlette.concurrency import run_in_threadpool
 
 from app import problems
 from app.access import AccessMiddleware
-from app.api import alignments, events, health, jobs, results, steering
+from app.api import alignments, events, health, hooks, jobs, results, steering
 from app.api.alignments import AlignmentOrder, PoliciesOrder
+from app.hooks.sources import HookSources
 from app.intake.order import JobOrder
 from app.openapi import describe
 from app.problems import Problem
@@ -20,7 +21,11 @@ from core.settings import Settings
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The HTTP API of one gate. Nothing is reached until the first request needs it."""
+    """The HTTP API of one gate. Nothing is reached until the first request needs it.
+
+    Raises `SettingsInvalid` for a secret of a hook that cannot be read.
+    """
+    sources = HookSources(settings.hooks)
     services = open_services(settings)
 
     @asynccontextmanager
@@ -40,9 +45,10 @@ def create_app(settings: Settings) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.services = services
+    app.state.hooks = sources
     app.add_middleware(AccessMiddleware, settings=settings.access)
     problems.install(app)
-    for api in (jobs, events, steering, results, alignments, health):
+    for api in (jobs, events, steering, results, alignments, hooks, health):
         app.include_router(api.router)
     describe(app, Policy, JobOrder, AlignmentOrder, PoliciesOrder, Problem)
     return app
