@@ -25,6 +25,7 @@ WEBHOOKS = "webhooks"
 _OPEN_PATHS = frozenset(
     {"/livez", "/readyz", "/version", "/docs", "/openapi.json", "/.well-known/safelora-gate/keys"}
 )
+_SIGNED_PATHS = "/v1/hooks/"  # no key: what comes there is let in by its sender's signature
 _LOOPBACK = r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
 _LOOPBACK_HOST = re.compile(_LOOPBACK, re.IGNORECASE)
 
@@ -67,7 +68,7 @@ class AccessMiddleware:
         if not self._keys:
             _check_loopback(scope, headers)
             return _ANYONE_HERE
-        if scope["path"] in _OPEN_PATHS:
+        if scope["path"] in _OPEN_PATHS or scope["path"].startswith(_SIGNED_PATHS):
             return None
         return _holder(headers.get("authorization"), self._keys)
 

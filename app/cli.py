@@ -90,7 +90,10 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
             " or listen on 127.0.0.1"
         )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    run(settings, host, port)
+    try:
+        run(settings, host, port)
+    except SettingsInvalid as error:
+        wrong(error.message)
 
 
 @cli.command()

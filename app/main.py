@@ -13,6 +13,7 @@ from app.api import (
     deliveries,
     events,
     health,
+    hooks,
     jobs,
     results,
     signing_keys,
@@ -21,6 +22,7 @@ from app.api import (
 )
 from app.api.alignments import AlignmentOrder, PoliciesOrder
 from app.api.webhooks import WebhookChange, WebhookOrder
+from app.hooks.sources import HookSources
 from app.intake.order import JobOrder
 from app.openapi import describe
 from app.problems import Problem
@@ -37,13 +39,18 @@ _APIS = (
     deliveries,
     webhooks,
     alignments,
+    hooks,
     signing_keys,
     health,
 )
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The HTTP API of one gate. Nothing is reached until the first request needs it."""
+    """The HTTP API of one gate. Nothing is reached until the first request needs it.
+
+    Raises `SettingsInvalid` for a secret of a hook that cannot be read.
+    """
+    sources = HookSources(settings.hooks)
     services = open_services(settings)
 
     @asynccontextmanager
@@ -63,6 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.services = services
+    app.state.hooks = sources
     app.add_middleware(AccessMiddleware, settings=settings.access)
     problems.install(app)
     for api in _APIS:

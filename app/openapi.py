@@ -194,8 +194,12 @@ def _document(app: FastAPI, models: tuple[type[BaseModel], ...]) -> dict[str, An
     for path, item in document["paths"].items():
         for method in _METHODS:
             if method in item:
-                _complete(item[method], open_to_all=not path.startswith("/v1/"))
+                _complete(item[method], open_to_all=_needs_no_key(path))
     return document
+
+
+def _needs_no_key(path: str) -> bool:
+    return not path.startswith("/v1/") or path.startswith("/v1/hooks/")
 
 
 def _complete(operation: dict[str, Any], *, open_to_all: bool) -> None:

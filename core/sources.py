@@ -7,6 +7,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from core.archives import MAX_MEMBERS
+from core.canonical import digest
 from core.errors import Forbidden, TooLarge, Unprocessable
 from core.jobs import InputFile
 from core.s3_places import Refusal, S3Places, S3Uri, not_found, parse_s3, said_of_source
@@ -48,10 +49,14 @@ def parse_s3_uri(text: str) -> S3Uri:
 
 @dataclass(frozen=True)
 class Pinned:
-    """The adapter's files, as far as they are there, or one archive; and what lies beside them."""
+    """The adapter's files, as far as they are there, or one archive; and what lies beside them.
+
+    `version` differs whenever a file was put anew, the same bytes or others.
+    """
 
     files: list[InputFile]
     other_names: list[str]
+    version: str = ""
 
 
 class S3Sources:
@@ -84,7 +89,8 @@ class S3Sources:
         kept = [info for info in infos if not uri.is_folder or _name(info) in INPUT_FILES]
         self._check_sizes(kept)
         files = [_input_file(uri, info) for info in kept]
-        return Pinned(files, [_name(info) for info in infos if info not in kept])
+        others = [_name(info) for info in infos if info not in kept]
+        return Pinned(files, others, digest([[i.key, i.etag, str(i.modified)] for i in kept]))
 
     def fetch(self, file: InputFile, path: Path) -> str:
         """Write the pinned version to `path`; returns its SHA-256 (hex).

@@ -139,7 +139,9 @@ class SeaweedServer(Server):
         *("admin.port", "admin.port.grpc"),
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, notification: str = "") -> None:
+        """`notification`: what its notification.toml says, for events to a webhook."""
+        self._notification = notification
         self._ports = dict(zip(self._PORTS, free_ports(len(self._PORTS)), strict=True))
         self.endpoint_url = f"http://127.0.0.1:{self._ports['s3.port']}"
 
@@ -163,6 +165,7 @@ class SeaweedServer(Server):
     def _command(self, folder: Path) -> list[str]:
         identities = folder / "s3.json"
         identities.write_text(json.dumps(self._identities()))
+        (folder / "notification.toml").write_text(self._notification)
         data = folder / "data"
         data.mkdir()
         return [

@@ -7,7 +7,7 @@ from pathlib import Path
 from app.access import Caller
 from app.intake.callback import check_callback
 from app.intake.destination import check_destination
-from app.intake.idempotency import Idempotency
+from app.intake.idempotency import EventKey, Idempotency
 from app.intake.order import Order
 from app.intake.terms import Terms, agree
 from app.services import Services
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 def accept(
-    services: Services, caller: Caller, order: Order, key: str | None, folder: Path
+    services: Services, caller: Caller, order: Order, key: str | EventKey | None, folder: Path
 ) -> JobRequest:
     """The job for this order, or the one that its idempotency key made before.
 
@@ -46,7 +46,9 @@ def accept(
             return standing
     check_destination(services, caller, order.destination)
     check_callback(services, caller, order.callback_url)
-    pinned = services.sources.pin(order.source) if order.source else Pinned([], [])
+    pinned = order.pinned or (
+        services.sources.pin(order.source) if order.source else Pinned([], [])
+    )
     terms = agree(
         services.records,
         services.manifests,

@@ -1,6 +1,7 @@
 """Idempotency-Key: the same request sent twice makes one job."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Header
@@ -30,7 +31,20 @@ class Claim(Frozen):
     digest: str
 
 
-def standing_claim(store: ObjectStore, tenant: str, key: str) -> Claim | None:
+@dataclass(frozen=True)
+class EventKey:
+    """What tells an event of one webhook source from all others, in place of a caller's key.
+
+    `digest`: of what the event said; the same event never says anything else. No caller's key is
+    ever the same, for none holds a line feed.
+    """
+
+    source: str
+    event: str
+    digest: str
+
+
+def standing_claim(store: ObjectStore, tenant: str, key: str | EventKey) -> Claim | None:
     """What this key stands for already, whatever is asked now. Raises `Unprocessable`."""
     return _read(store, _place(tenant, key))
 
@@ -38,10 +52,13 @@ def standing_claim(store: ObjectStore, tenant: str, key: str) -> Claim | None:
 class Idempotency:
     """One caller's key for one request. Without a key nothing is remembered."""
 
-    def __init__(self, store: ObjectStore, tenant: str, key: str | None, digest: str) -> None:
+    def __init__(
+        self, store: ObjectStore, tenant: str, key: str | EventKey | None, digest: str
+    ) -> None:
         self._store = store
+        self._key = key
         self._place = None if key is None else _place(tenant, key)
-        self._digest = digest
+        self._digest = key.digest if isinstance(key, EventKey) else digest
 
     def job_id(self) -> str | None:
         """The job this key stands for already. Raises `Unprocessable` if for another request."""
@@ -51,6 +68,11 @@ class Idempotency:
         if claim is None:
             return None
         if claim.digest != self._digest:
+            if isinstance(self._key, EventKey):
+                raise Unprocessable(
+                    "an event of this id came before and said something else: give each its own",
+                    code="hook_event_reused",
+                )
             raise Unprocessable(
                 "this Idempotency-Key was used for another request: send a new key",
                 code="idempotency_key_reused",
@@ -69,8 +91,10 @@ class Idempotency:
         return job_id
 
 
-def _place(tenant: str, key: str) -> str:
+def _place(tenant: str, key: str | EventKey) -> str:
     """Raises `Unprocessable` for what is no key."""
+    if isinstance(key, EventKey):
+        return layout.idempotency(tenant, f"hook\n{key.source}\n{key.event}")
     if not _FORM.fullmatch(key):
         raise Unprocessable(
             "the Idempotency-Key is not 1 to 255 printable characters: send a UUID",

@@ -13,6 +13,7 @@ from core.errors import TooLarge, Unprocessable
 from core.model import Frozen
 from core.policy import Policy, describe_validation, parse_policy
 from core.settings import LimitSettings
+from core.sources import Pinned
 from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
 
 Metadata = Annotated[
@@ -52,7 +53,8 @@ class JobOrder(Frozen):
 
 @dataclass(frozen=True)
 class Order:
-    """One job as asked for. `files` are on disk; with a `source` there are none yet."""
+    """One job as asked for. `files` are on disk; with a `source` there are none yet, and `pinned`
+    is the version of it that was meant, where it was looked at before."""
 
     alignment: str | None
     policy: Policy | None
@@ -62,6 +64,7 @@ class Order:
     source: str | None = None
     destination: str | None = None
     callback_url: str | None = None
+    pinned: Pinned | None = None
 
     def digest(self) -> str:
         """Equal for requests that ask for the same thing."""

@@ -4,7 +4,7 @@ import logging
 from typing import Final
 
 from app.access import Caller
-from app.intake.idempotency import standing_claim
+from app.intake.idempotency import EventKey, standing_claim
 from app.services import Services
 from core.errors import QueueError, QueueFull
 
@@ -13,7 +13,7 @@ RETRY_SECONDS: Final = 30
 _log = logging.getLogger(__name__)
 
 
-def check_room(services: Services, caller: Caller, key: str | None) -> None:
+def check_room(services: Services, caller: Caller, key: str | EventKey | None) -> None:
     """Raises `QueueFull` if as many jobs wait as may, unless `key` stands for one accepted before.
 
     That an earlier result would answer the request is no exception: only its bytes could tell, and
@@ -35,7 +35,7 @@ def check_room(services: Services, caller: Caller, key: str | None) -> None:
     )
 
 
-def _stands(services: Services, caller: Caller, key: str) -> bool:
+def _stands(services: Services, caller: Caller, key: str | EventKey) -> bool:
     """A claim alone is not enough: its job may never have been stored."""
     claim = standing_claim(services.store, caller.tenant, key)
     return claim is not None and services.records.request(caller.tenant, claim.job_id) is not None

@@ -15,6 +15,7 @@ from core.jobs import TENANT_PATTERN
 from core.settings.access import AccessSettings, ApiKey, TenantSettings
 from core.settings.alignments import AlignmentSettings
 from core.settings.attestation import AttestationSettings
+from core.settings.hooks import HookRule, HookRules
 from core.settings.intake import DestinationSettings, LimitSettings, SourceSettings
 from core.settings.queue import QueueSettings, RedisSettings
 from core.settings.retention import Ages, RetentionSettings
@@ -30,6 +31,7 @@ __all__ = [
     "ApiKey",
     "AttestationSettings",
     "DestinationSettings",
+    "HookRule",
     "LimitSettings",
     "QueueSettings",
     "RedisSettings",
@@ -71,6 +73,7 @@ class Settings(BaseSettings):
     alignments: AlignmentSettings = AlignmentSettings()
     access: AccessSettings = AccessSettings()
     tenants: dict[Annotated[str, Field(pattern=TENANT_PATTERN)], TenantSettings] = {}
+    hooks: HookRules = {}
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
     attestation: AttestationSettings = AttestationSettings()

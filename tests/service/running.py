@@ -72,10 +72,18 @@ def golden_parts() -> dict[str, bytes]:
 
 @contextmanager
 def running_service(
-    store: StoreSettings, redis_url: str, folder: Path, *, s3_allow: list[str], roots: list[Path]
+    store: StoreSettings,
+    redis_url: str,
+    folder: Path,
+    *,
+    s3_allow: list[str],
+    roots: list[Path],
+    port: int | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
-    """API and worker as processes of their own, stopped at the end."""
-    (port,) = free_ports(1)
+    """API and worker as processes of their own, stopped at the end. `settings`: more of them, as
+    variables."""
+    port = port or free_ports(1)[0]
     environment = {
         **os.environ,
         **store_environment(store),
@@ -85,6 +93,7 @@ def running_service(
         "SAFELORA_ALIGNMENTS__ROOTS": json.dumps([str(root) for root in roots]),
         "SAFELORA_SOURCES__S3_ALLOW": json.dumps(s3_allow),
         "SAFELORA_SCRATCH": str(folder / "scratch"),
+        **(settings or {}),
     }
     log = folder / "service.log"
     commands = (["app.cli", "serve", "--port", str(port)], ["worker", "run"])

@@ -1,0 +1,122 @@
+"""Events of fine-tuning pipelines: verified, mapped, and made into jobs."""
+
+import logging
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import ConfigDict
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.bodies import blocks
+from app.examples_hooks import HOOK_BODY, IGNORED, RECEIVED, SEVERAL
+from app.hooks.receive import Ignored, Outcome, Waiting, receive
+from app.hooks.sources import HookSources
+from app.scratch import scratch_folder
+from app.services import Served, Services
+from app.views import JobView, View, job_view, mark_accepted, snapshot
+from core.errors import GateError, TooLarge
+from core.jobs import JobRequest
+
+MAX_EVENT = 2**20
+
+_log = logging.getLogger(__name__)
+
+router = APIRouter(prefix="/v1/hooks", tags=["hooks"])
+
+
+class NoJobView(View):
+    """Nothing was made of the event, and nothing is wrong: why it is `ignored`, or for which file
+    the adapter is `waiting`."""
+
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [IGNORED]})
+
+    ignored: str | None = None
+    waiting: str | None = None
+
+
+class EventView(View):
+    """What became of an event that tells of several adapters."""
+
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [SEVERAL]})
+
+    jobs: list[JobView]
+    others: list[NoJobView]
+
+
+async def _sources(request: Request) -> HookSources:
+    found: HookSources = request.app.state.hooks
+    return found
+
+
+@router.post(
+    "/{source}",
+    response_model=JobView | NoJobView | EventView,
+    response_model_exclude_unset=True,
+    status_code=202,
+    responses=RECEIVED,
+    openapi_extra=HOOK_BODY,
+    summary="Take an event of a fine-tuning pipeline",
+)
+async def post_event(
+    request: Request,
+    response: Response,
+    services: Served,
+    sources: Annotated[HookSources, Depends(_sources)],
+    source: str,
+) -> JobView | NoJobView | EventView:
+    """Needs no key: the sender's signature, over the bytes as they came, lets it in.
+
+    The same event again answers with the same job. Nobody reads an answer at most senders: a
+    refusal is a line in the log, with the source and the code.
+    """
+    try:
+        outcomes = await _received(request, services, sources, source)
+    except GateError as error:
+        if sources.find(source) is not None:  # a name that is none is not ours to repeat
+            _log.warning("an event of hook %s was refused: %s", source, error.code)
+        raise
+    views = [await run_in_threadpool(_view, services, outcome) for outcome in outcomes]
+    jobs = [outcome for outcome in outcomes if isinstance(outcome, JobRequest)]
+    if len(views) == 1 and jobs:
+        mark_accepted(response, await run_in_threadpool(snapshot, services, jobs[0]))
+    elif not jobs:
+        response.status_code = 200
+    return views[0] if len(views) == 1 else _together(views)
+
+
+async def _received(
+    request: Request, services: Services, sources: HookSources, name: str
+) -> list[Outcome]:
+    body = await _body(request)
+    event_id = sources.verify(name, request.headers, body, time.time())
+    source = sources.find(name)
+    assert source is not None  # noqa: S101  (it was verified)
+    async with scratch_folder(services.scratch) as folder:
+        return await run_in_threadpool(receive, services, source, event_id, body, folder)
+
+
+async def _body(request: Request) -> bytes:
+    try:
+        return b"".join([block async for block in blocks(request, MAX_EVENT)])
+    except TooLarge as error:
+        raise TooLarge(
+            f"the event is larger than the {MAX_EVENT} bytes accepted here", limit=MAX_EVENT
+        ) from error
+
+
+def _view(services: Services, outcome: Outcome) -> JobView | NoJobView:
+    if isinstance(outcome, Ignored):
+        return NoJobView(ignored=outcome.why)
+    if isinstance(outcome, Waiting):
+        return NoJobView(waiting=outcome.missing)
+    return job_view(snapshot(services, outcome))
+
+
+def _together(views: list[JobView | NoJobView]) -> EventView:
+    return EventView(
+        jobs=[view for view in views if isinstance(view, JobView)],
+        others=[view for view in views if isinstance(view, NoJobView)],
+    )

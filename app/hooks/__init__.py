@@ -1,0 +1,1 @@
+"""Webhooks in: an event is let in by its sender's signature, and becomes a job by its rule."""
