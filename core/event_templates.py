@@ -32,13 +32,12 @@ class Slot:
 class Template:
     """Fixed texts and slots, in turn."""
 
-    parts: tuple[str | Slot, ...]
+    parts: tuple[str | Slot, ...]  # one at least
 
     @property
     def fixed(self) -> str:
         """What every text made of it begins with."""
-        first = self.parts[0] if self.parts else ""
-        return first if isinstance(first, str) else ""
+        return self.parts[0] if isinstance(self.parts[0], str) else ""
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -46,7 +45,8 @@ class Template:
 
     @property
     def is_whole_field(self) -> bool:
-        return len(self.parts) == 1 and len(self.slots) == 1
+        """`{data.uri}`, or `{data.uri}/` where a folder is meant, whether or not the value says."""
+        return isinstance(self.parts[0], Slot) and self.parts[1:] in ((), ("/",))
 
     def sample(self) -> str:
         """With a plain value in each slot, to see what kind of text it makes."""
@@ -55,7 +55,8 @@ class Template:
     def uri(self, body: Any) -> str:
         """Raises `Unprocessable` (`hook_field_missing`, `hook_value_invalid`)."""
         if self.is_whole_field:
-            return _text_of(body, self.slots[0])
+            text = _text_of(body, self.slots[0])
+            return text if len(self.parts) == 1 else text.removesuffix("/") + "/"
         return "".join(part if isinstance(part, str) else _plain(body, part) for part in self.parts)
 
     def text(self, body: Any) -> str:
@@ -79,7 +80,7 @@ def parse_template(text: str) -> Template:
     parts += [text[end:]] if end < len(text) else []
     if any("{" in part or "}" in part for part in parts if isinstance(part, str)):
         raise ValueError("a brace stands alone: name a field as in {data.id}")
-    return Template(tuple(parts))
+    return Template(tuple(parts) or ("",))
 
 
 def field_of(body: Any, field: str) -> Any:

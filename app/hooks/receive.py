@@ -1,7 +1,7 @@
 """From an event that was let in to its job. All of it blocks."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,11 +141,7 @@ def _of_folder(services: Services, source: Source, place: S3Uri, accepted: Accep
     order = _order(source, {"bucket": place.bucket, "folder": inside}, str(place))
     version = digest([str(place), pinned.version])
     key = EventKey(source.name, f"version {version}", version)
-    return accepted(_with(order, pinned), key)
-
-
-def _with(order: Order, pinned: Pinned) -> Order:
-    return Order(**{**vars(order), "pinned": pinned})
+    return accepted(replace(order, pinned=pinned), key)
 
 
 def _missing(pinned: Pinned) -> str | None:

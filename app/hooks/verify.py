@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -55,7 +55,7 @@ class Signed:
     id_header: str
     time_header: str
     signature_header: str
-    keys: Sequence[bytes]
+    keys: Sequence[bytes] = field(repr=False)
 
     def __call__(self, headers: Headers, body: bytes, now: float) -> str | None:
         event_id = _one(headers, self.id_header)
@@ -83,7 +83,7 @@ class Shared:
     """The secret itself, bare in a header."""
 
     header: str
-    secrets: Sequence[str]
+    secrets: Sequence[str] = field(repr=False)
 
     def __call__(self, headers: Headers, _: bytes, __: float) -> str | None:
         if not _is_one_of(_one(headers, self.header), self.secrets):
@@ -95,7 +95,7 @@ class Shared:
 class Bearer:
     """The secret as `Authorization: Bearer …`."""
 
-    secrets: Sequence[str]
+    secrets: Sequence[str] = field(repr=False)
 
     def __call__(self, headers: Headers, _: bytes, __: float) -> str | None:
         scheme, _space, token = _one(headers, "authorization").partition(b" ")
@@ -109,8 +109,8 @@ class Wandb:
     """An access token as bearer, an HMAC-SHA256 of the body in `X-Wandb-Signature`, or both: what
     is configured has to fit. W&B's own pages have it in hex and in base64: either will do."""
 
-    tokens: Sequence[str]
-    secrets: Sequence[str]
+    tokens: Sequence[str] = field(repr=False)
+    secrets: Sequence[str] = field(repr=False)
 
     def __call__(self, headers: Headers, body: bytes, now: float) -> str | None:
         if self.tokens:

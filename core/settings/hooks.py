@@ -38,7 +38,8 @@ def secret_fault(kind: str, secret: str) -> str | None:
     if not re.fullmatch(rf"[!-~]{{{_MIN_SECRET},}}", secret):
         return f"at least {_MIN_SECRET} characters of ASCII without spaces are needed"
     if kind == "standard" and len(standard_key(secret) or b"") < _MIN_SECRET:
-        return f"a secret of Standard Webhooks is {_WHSEC} and the base64 of 24 to 64 bytes"
+        least = f"{_MIN_SECRET} bytes or more"
+        return f"a secret of Standard Webhooks is {_WHSEC} and base64 of {least}"
     return None
 
 

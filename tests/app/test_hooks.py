@@ -12,7 +12,9 @@ from uuid import uuid4
 import pytest
 from httpx2 import Response
 
-from app.api.hooks import MAX_EVENT
+from app.api.hooks import MAX_EVENT, EventView, NoJobView
+from app.examples_hooks import IGNORED, SEVERAL, WAITING
+from app.hooks.verify import verifier
 from app.main import create_app
 from core.canonical import sha256_hex
 from core.settings import (
@@ -24,6 +26,7 @@ from core.settings import (
     SettingsInvalid,
     SourceSettings,
 )
+from core.settings.hooks import standard_key
 from core.store import layout
 from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
 from core.store.s3 import S3Store
@@ -365,3 +368,22 @@ def test_without_hooks_there_are_no_sources(gate: Gate) -> None:
     """By default nothing is let in."""
     assert code_of(send(gate)) == "hook_not_found"
     assert create_app(Settings()).state.hooks.find("run") is None
+
+
+def test_examples_of_answers_are_some() -> None:
+    """Examples that no longer fit are worse than none."""
+    for example in (IGNORED, WAITING):
+        view = NoJobView.model_validate(example)
+        assert view.model_dump(exclude_unset=True) == example
+    assert EventView.model_validate(SEVERAL).jobs[0].id == SEVERAL["jobs"][0]["id"]
+
+
+@pytest.mark.parametrize("kind", SENDERS)
+def test_no_secret_shows_where_its_holder_is_printed(kind: str) -> None:
+    """Not even in a traceback that prints its variables."""
+    place = {"prefix" if kind == "s3" else "adapter": "s3://ft-outputs/in/"}
+    rule = HookRule(**{**SECRETS[kind], **place})
+    shown = f"{rule!r} {verifier(rule)!r}"
+    assert SECRET not in shown
+    assert WHSEC not in shown
+    assert repr(standard_key(WHSEC)) not in shown

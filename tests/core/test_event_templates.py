@@ -82,6 +82,8 @@ def test_values_are_put_where_they_belong() -> None:
     assert parse_template("s3://b/{data.id}-{data.n}/").uri(body) == "s3://b/ft-1-7/"
     assert parse_template("s3://b/{detail-type}/{refs.0.ref}/").uri(body) == "s3://b/x/main/"
     assert parse_template("{data.id}").uri(body) == "ft-1"
+    assert parse_template("{uri}/").uri({"uri": "s3://b/a"}) == "s3://b/a/"
+    assert parse_template("{uri}/").uri({"uri": "s3://b/a/"}) == "s3://b/a/"
     assert parse_template("s3://b/{+data.id}/").uri({"data": {"id": "org/model"}}) == (
         "s3://b/org/model/"
     )

@@ -58,6 +58,7 @@ def test_rules_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) ->
         ({**GOOD, "adapter": "{data.bucket}{data.key}"}, "ADAPTER"),
         ({**GOOD, "adapter": "https://x/{data.id}"}, "ADAPTER"),
         ({**GOOD, "adapter": "s3://ft-outputs/{data.id"}, "ADAPTER"),
+        ({**GOOD, "adapter": ""}, "ADAPTER"),
         ({**GOOD, "prefix": "s3://uploads/in/"}, "prefix"),
         ({**GOOD, "destination": "file:///etc/"}, "DESTINATION"),
         ({**GOOD, "when": {"a b": 1}}, "WHEN"),

@@ -97,6 +97,9 @@ def watched(
             settings={
                 "SAFELORA_HOOKS": rule(**getattr(request, "param", {})),
                 "SAFELORA_DESTINATIONS__S3_ALLOW": f'["s3://{UPLOADS}/sanitized/"]',
+                "SAFELORA_DESTINATIONS__S3__ENDPOINT_URL": seaweed.endpoint_url,
+                "SAFELORA_DESTINATIONS__S3__ACCESS_KEY_ID": seaweed.access_key_id,
+                "SAFELORA_DESTINATIONS__S3__SECRET_ACCESS_KEY": seaweed.secret_access_key,
             },
         ) as service:
             record = service.register("tiny", GOLDEN / "base", GOLDEN / "aligned", dtype="float32")
@@ -138,6 +141,7 @@ def test_sanitized_adapter_is_brought_to_another_prefix(watched: Watched) -> Non
     """Where it makes no job again, though it lies in the same bucket."""
     watched.put("in/first", "adapter")
     watched.put("in/first", "config")
+    assert all(answer.startswith("20") for answer in watched.answered(3))
     (job,) = watched.ended(1)
     assert job["state"] == "succeeded"
     deadline = time.monotonic() + WAIT_SECONDS
