@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from app.access import is_loopback
 from app.terminal import fail, wrong
 from core.attestation.key_set import KEY_SET_LIMIT, KeySet, parse_key_set
-from core.attestation.statement import Predicate, PublishedVerdict
+from core.attestation.statement import Predicate
 from core.attestation.verify import Requirements, Verification, verify_folder
 from core.canonical import pretty_json
 from core.errors import GateError, RequestError
@@ -46,7 +46,7 @@ def verify(
         list[str] | None, typer.Option(help="id of an alignment that may have judged; repeatable")
     ] = None,
     verdict: Annotated[
-        list[PublishedVerdict] | None, typer.Option(help="one that it may be; repeatable")
+        list[str] | None, typer.Option(help="projected or unchanged; repeatable")
     ] = None,
     allow: Annotated[
         list[str] | None, typer.Option(help="name of a file that may lie there too; repeatable")
@@ -84,20 +84,22 @@ def _requirements(
     policy: Path | None,
     engine: str | None,
     alignments: list[str] | None,
-    verdicts: list[PublishedVerdict] | None,
+    verdicts: list[str] | None,
     allowed: list[str] | None,
 ) -> Requirements:
-    named = {"engine": engine} if engine is not None else {}
+    asked = {
+        "policy": None if policy is None else _policy(policy),
+        "engine": engine,
+        "alignments": frozenset(alignments) if alignments else None,
+        "verdicts": frozenset(verdicts) if verdicts else None,
+        "allowed": frozenset(allowed or ()),
+    }
     try:
-        return Requirements(
-            policy=None if policy is None else _policy(policy),
-            alignments=frozenset(alignments) if alignments else None,
-            verdicts=frozenset(verdicts) if verdicts else None,
-            allowed=frozenset(allowed or ()),
-            **named,
-        )
-    except ValidationError:
-        wrong(f"--engine {printable(engine or '')} is no version: give it as 0.2.0")
+        return Requirements.model_validate(asked)
+    except ValidationError as error:
+        if error.errors()[0]["loc"][0] == "engine":
+            wrong(f"--engine {printable(engine or '')} is no version: give it as 0.2.0")
+        wrong("--verdict is projected or unchanged: nothing else is published")
 
 
 def _policy(path: Path) -> Policy:

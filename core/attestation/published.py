@@ -1,13 +1,14 @@
 """The public halves of a gate's signing keys, as its object store holds them."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 from pydantic import ValidationError
 
 from core.attestation.base64s import decode_url, encode_url
 from core.attestation.key_set import jwk
-from core.attestation.keys import PublicKey
+from core.attestation.keys import KEY_ID_PATTERN, PublicKey
 from core.canonical import Json, pretty_json
 from core.errors import Conflict, NotFound, RecordUnreadable
 from core.model import Frozen
@@ -63,6 +64,8 @@ class PublishedKeys:
         return retired
 
     def find(self, kid: str) -> KeyRecord | None:
+        if not re.fullmatch(KEY_ID_PATTERN, kid):
+            return None
         try:
             return self._read(_place(kid))
         except ObjectMissing:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load, load_file, save_file
 
+from tests.attested import codes, keys_of, seed, verified
 from tests.worker.desk import DONE, MODULES, Q_PROJ, REJECTED, Desk, build, make_desk
 
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
@@ -223,3 +224,33 @@ def test_an_mlx_folder_is_converted(desk: Desk) -> None:
     written = load(desk.written()["adapter_model.safetensors"])
     assert written.keys() == expected.keys()
     assert all(torch.equal(written[name], expected[name]) for name in expected)
+
+
+def test_command_attests_what_it_made(desk: Desk) -> None:
+    """With a key of one's own; the folder verifies as it lies, timings and all."""
+    key = seed(1)
+    key.write_new(desk.folder / "key.pem")
+    ended = desk.run(*desk.pair, "--signing-key", str(desk.folder / "key.pem"))
+    assert ended.code == DONE
+    assert "attestation.json" in desk.written()
+    outcome = verified(desk.output, keys_of(key))
+    assert outcome.verified
+    assert outcome.predicate is not None
+    assert outcome.predicate.recipe is None
+    assert codes(verified(desk.output, keys_of(seed(2)))) == ["key_unknown"]
+
+
+def test_command_attests_nothing_that_it_only_scored(desk: Desk) -> None:
+    """No adapter is written, so there is nothing to vouch for."""
+    seed(1).write_new(desk.folder / "key.pem")
+    policy = '{"selection": {"mode": "none"}}'
+    signing = ("--signing-key", str(desk.folder / "key.pem"))
+    assert desk.run(*desk.pair, "--policy", policy, *signing).code == DONE
+    assert sorted(desk.written()) == sorted(REPORTS)
+
+
+def test_key_that_is_none_is_a_wrong_argument(desk: Desk) -> None:
+    """Before anything is read: exit 2, and nothing is written."""
+    ended = desk.run(*desk.pair, "--signing-key", str(desk.adapter / "adapter_config.json"))
+    assert (ended.code, desk.nothing_made()) == (2, True)
+    assert "signing_key_unusable" in ended.err

@@ -17,7 +17,7 @@ from core.webhooks.schedule import pause_after
 from core.webhooks.signing import Secrets, sign
 from worker.webhooks.sender import GONE, Outcome, Sender
 
-_LOCK_MARGIN = 30.0  # seconds for the store, before and after the attempt
+_LOCK_MARGIN = 10.0  # seconds for the store, before and after the attempt
 
 _log = logging.getLogger(__name__)
 
