@@ -99,3 +99,16 @@ def alignment_policies(name: str, created_at: str) -> str:
 
 def alignment(alignment_id: str, filename: str) -> str:
     return f"alignments/{alignment_id}/{filename}"
+
+
+def access_keys() -> str:
+    return "access/keys/"
+
+
+def access_key(key_id: str) -> str:
+    return f"access/keys/{key_id}.json"
+
+
+def revoked_key(key_id: str) -> str:
+    """Put once: a key that has this mark is good no more, whatever its record says."""
+    return f"access/revoked/{key_id}.json"
