@@ -167,5 +167,6 @@ def run_process(settings: Settings) -> int:
         signal.signal(number, lambda *_: stop.set())
     redis = connect(settings.redis, answer_within=settings.redis.answer_timeout)
     records = Records(open_store(settings.store))
-    run_courier(records, JobQueue(redis, settings.queue), settings.retention, stop)
+    queue = JobQueue(redis, settings.queue, settings.tenants)
+    run_courier(records, queue, settings.retention, stop)
     return 0
