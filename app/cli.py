@@ -14,13 +14,16 @@ from app import aligning, first_key, stack
 from app.access import is_loopback
 from app.calibrate import calibrate
 from app.client import OrderRefused, open_client
+from app.keys_cli import keys_cli
 from app.terminal import INTERRUPTED, bar, fail, refused, wrong
 from core.alignments import DEFAULT_RANK, DtypeRule
-from core.errors import GateError
+from core.errors import GateError, StoreError
 from core.findings import printable
+from core.keys import Keys
 from core.render.terminal import print_report
 from core.report import ENGINE_VERSION, Report
-from core.settings import SettingsInvalid, load_settings
+from core.settings import Settings, SettingsInvalid, load_settings
+from core.store import open_store
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -29,6 +32,7 @@ cli = typer.Typer(
     help="Sanitize LoRA adapters: project them onto the alignment subspace of their model.",
 )
 cli.command()(calibrate)
+cli.add_typer(keys_cli, name="keys")
 
 Host = Annotated[str, typer.Option(help="address to listen on")]
 Port = Annotated[int, typer.Option(help="port to listen on", min=1, max=65535)]
@@ -80,13 +84,16 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
         settings = load_settings()
     except SettingsInvalid as error:
         wrong(error.message)
-    if not settings.access.keys and not is_loopback(host):
+    if not is_loopback(host) and not _has_keys(settings):
         wrong(
-            f"no keys are configured, so {host} is not listened on: set SAFELORA_ACCESS__KEYS,"
-            " or listen on 127.0.0.1"
+            f"there are no keys, so {host} is not listened on: make one with `safelora-gate keys"
+            " create`, set SAFELORA_ACCESS__KEYS, or listen on 127.0.0.1"
         )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    run(settings, host, port)
+    try:
+        run(settings, host, port)
+    except SettingsInvalid as error:
+        wrong(error.message)
 
 
 @cli.command()
@@ -188,6 +195,19 @@ def main() -> None:
 def _become(module: str, *arguments: str) -> NoReturn:
     """The worker is another package with other needs (torch): start it, import nothing of it."""
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
+
+
+def _has_keys(settings: Settings) -> bool:
+    """In the settings or in the store; if that cannot be asked the command ends."""
+    if settings.access.keys:
+        return True
+    store = open_store(settings.store)
+    try:
+        return Keys(store).exist()
+    except StoreError as error:
+        fail(error)
+    finally:
+        store.close()
 
 
 def _absolute(source: str) -> str:

@@ -10,9 +10,12 @@ from app import problems
 from app.access import AccessMiddleware
 from app.api import alignments, events, health, jobs, results, steering
 from app.api.alignments import AlignmentOrder, PoliciesOrder
+from app.audit import AuditLog
+from app.auditing import AuditMiddleware
 from app.intake.order import JobOrder
 from app.openapi import describe
 from app.problems import Problem
+from app.rates import RequestRates
 from app.services import open_services
 from core.policy import Policy
 from core.report import ENGINE_VERSION
@@ -20,8 +23,13 @@ from core.settings import Settings
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The HTTP API of one gate. Nothing is reached until the first request needs it."""
+    """The HTTP API of one gate. Nothing is reached until the first request needs it.
+
+    Raises `SettingsInvalid` if the audit log cannot be written.
+    """
     services = open_services(settings)
+    rates = RequestRates(settings)
+    audit = AuditLog(settings.access)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -29,6 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
             await run_in_threadpool(services.scratch.sweep)
         yield
         await services.feed.close()
+        await rates.close()
         await run_in_threadpool(services.close)
 
     app = FastAPI(
@@ -40,7 +49,8 @@ def create_app(settings: Settings) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.services = services
-    app.add_middleware(AccessMiddleware, settings=settings.access)
+    app.add_middleware(AccessMiddleware, services=services, rates=rates)
+    app.add_middleware(AuditMiddleware, audit=audit)  # around the other: what that refuses counts
     problems.install(app)
     for api in (jobs, events, steering, results, alignments, health):
         app.include_router(api.router)
