@@ -44,7 +44,7 @@ class AuditLog:
         if not self.is_on:
             return
         told = {name: value for name, value in fields.items() if value is not None}
-        line = json.dumps({"at": now(), "action": action, **told})
+        line = json.dumps({"at": now(), "action": action, **told}).replace("\x7f", "\\u007f")
         try:
             self._append(f"{line}\n".encode())
         except OSError as error:
