@@ -52,7 +52,7 @@ def operations(gate: Gate) -> Iterator[Operation]:
                         None,
                         {},
                         *([example] if example else []),
-                        *BODIES.get((method.upper(), path), []),
+                        *own,
                     ],
                 )
 
