@@ -5,29 +5,49 @@ import hmac
 import ipaddress
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Final
 
 from fastapi import Depends
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.failures import Failures
+from app.keyring import Keyring
 from app.problems import problem_of
-from core.errors import Forbidden, GateError, Unauthorized
-from core.settings import AccessSettings, ApiKey
+from app.rates import RequestRates
+from app.services import Services
+from app.streams import Streams, stays_open
+from core.errors import Forbidden, GateError, TooManyRequests, Unauthorized
+from core.keys import key_id
+from core.scopes import ALIGNMENTS, JOBS, POLICY_OVERRIDE, SCOPES, WEBHOOKS
 
-JOBS = "jobs"
-ALIGNMENTS = "alignments"
-POLICY_OVERRIDE = "policy:override"
-WEBHOOKS = "webhooks"
+__all__ = [
+    "ALIGNMENTS",
+    "JOBS",
+    "POLICY_OVERRIDE",
+    "WEBHOOKS",
+    "AccessMiddleware",
+    "AlignmentsCaller",
+    "AnyCaller",
+    "Caller",
+    "JobsCaller",
+    "caller_of",
+    "caller_with",
+    "is_loopback",
+]
 
+_ALIVE = "/livez"  # says nothing of anyone, and must not need the store
 _OPEN_PATHS = frozenset(
-    {"/livez", "/readyz", "/version", "/docs", "/openapi.json", "/.well-known/safelora-gate/keys"}
+    {"/readyz", "/version", "/docs", "/openapi.json", "/.well-known/safelora-gate/keys"}
 )
 _SIGNED_PATHS = "/v1/hooks/"  # no key: what comes there is let in by its sender's signature
 _LOOPBACK = r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
 _LOOPBACK_HOST = re.compile(_LOOPBACK, re.IGNORECASE)
+_NOBODYS: Final = "0" * 64  # compared with where there is no key of an id
 
 
 @dataclass(frozen=True)
@@ -39,51 +59,125 @@ class Caller:
     scopes: frozenset[str]
 
 
-_ANYONE_HERE = Caller(
-    "default", "loopback", frozenset({JOBS, ALIGNMENTS, POLICY_OVERRIDE, WEBHOOKS})
-)
+_ANYONE_HERE = Caller("default", "loopback", frozenset(SCOPES))
 
 
 class AccessMiddleware:
-    """Lets a request in only with a caller, kept in its state, or to an open path.
+    """Lets a request in only with a caller, kept in its state, or to an open path; and of a tenant
+    no more at a time than it may send.
 
     Without keys a page in the operator's browser is the danger (DNS rebinding), so Host and
-    Origin must be loopback too, whatever the path.
+    Origin must be loopback too, whatever the path. While the store cannot say whether there are
+    keys, or whose one is, nobody is let in.
     """
 
-    def __init__(self, app: ASGIApp, settings: AccessSettings) -> None:
+    def __init__(self, app: ASGIApp, services: Services, rates: RequestRates) -> None:
         self._app = app
-        self._keys = settings.keys
+        self._keys = services.settings.access.keys
+        self._keyring = Keyring(services.store)
+        self._failures = Failures()
+        self._rates = rates
+        self._streams = Streams(services.settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        state = scope.setdefault("state", {})
+        with ExitStack() as held:
             try:
-                scope.setdefault("state", {})["caller"] = self._identify(scope)
+                caller = state["caller"] = await self._identify(scope)
+                if caller is not None:
+                    await self._rates.take(caller.tenant)
+                    if stays_open(scope):
+                        held.enter_context(self._streams.one_more(caller.tenant))
             except GateError as error:
                 return await problem_of(error)(scope, receive, send)
-        return await self._app(scope, receive, send)
+            return await self._app(scope, receive, send)
 
-    def _identify(self, scope: Scope) -> Caller | None:
+    async def _identify(self, scope: Scope) -> Caller | None:
+        if scope["path"] == _ALIVE:
+            return None
         headers = Headers(scope=scope)
-        if not self._keys:
+        if not self._keys and not await self._keyring.exist():
             _check_loopback(scope, headers)
+            scope["state"]["holder"] = _ANYONE_HERE
             return _ANYONE_HERE
         if scope["path"] in _OPEN_PATHS or scope["path"].startswith(_SIGNED_PATHS):
             return None
-        return _holder(headers.get("authorization"), self._keys)
+        token = _token(headers)
+        address = _address(scope)
+        holder = None if token is None else await self._holder(scope, token, address)
+        if holder is None:
+            raise self._failure(
+                address, "send Authorization: Bearer followed by a key of this service, once"
+            )
+        return holder
+
+    async def _holder(self, scope: Scope, token: str, address: str) -> Caller | None:
+        """Whose key it is, None if nobody's. Every key is compared, so that time tells nothing."""
+        sent = hashlib.sha256(token.encode()).hexdigest()
+        fitting = [key for key in self._keys if hmac.compare_digest(sent, key.sha256)]
+        if fitting:
+            key = fitting[0]
+            scope["state"]["holder"] = holder = Caller(key.tenant, key.id, key.scopes)
+            return holder
+        asked = key_id(token)
+        if asked is None:
+            return None
+        if not self._keyring.has_seen(asked) and self._failures.seconds_to_wait(address):
+            return None  # without a look into the store: that is what a flood would cost
+        record = await self._keyring.record(asked)
+        right = hmac.compare_digest(sent, _NOBODYS if record is None else record.sha256)
+        if record is None or not right:
+            return None
+        scope["state"]["holder"] = holder = Caller(
+            record.tenant, record.id, frozenset(record.scopes)
+        )
+        state = record.state(datetime.now(UTC))
+        if state != "active":
+            when = record.revoked_at or record.expires_at
+            words = "was revoked" if state == "revoked" else "has expired"
+            raise self._failure(
+                address, f"this key {words} at {when}: use another one", code=f"key_{state}"
+            )
+        return holder
+
+    def _failure(self, address: str, words: str, *, code: str | None = None) -> GateError:
+        wait = self._failures.seconds_to_wait(address)
+        if wait:
+            return TooManyRequests(
+                "too many requests without a good key came from this address: wait as long as"
+                " Retry-After says",
+                code="too_many_failures",
+                retry_after=wait,
+            )
+        self._failures.count(address)
+        return Unauthorized(words, code=code)
+
+
+def _address(scope: Scope) -> str:
+    address: str = (scope.get("client") or ("",))[0]
+    return address
+
+
+def _token(headers: Headers) -> str | None:
+    """What stands for the key in the one Authorization header: of two, readers take another."""
+    sent = headers.getlist("authorization")
+    scheme, _, token = (sent[0] if len(sent) == 1 else "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 def _check_loopback(scope: Scope, headers: Headers) -> None:
     hosts, origins = headers.getlist("host"), headers.getlist("origin")
     if not (
-        is_loopback((scope.get("client") or ("",))[0])
+        is_loopback(_address(scope))
         and len(hosts) == 1
         and _LOOPBACK_HOST.fullmatch(hosts[0])
         and all(origin.lower() == f"http://{hosts[0].lower()}" for origin in origins)
     ):
         raise Forbidden(
-            "no keys are configured, so only this machine is served, at localhost: configure"
-            " SAFELORA_ACCESS__KEYS to serve others",
+            "there are no keys, so only this machine is served, at localhost: make one with"
+            " safelora-gate keys create to serve others",
             code="loopback_only",
         )
 
@@ -98,17 +192,6 @@ def is_loopback(host: str) -> bool:
         return False
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return (mapped or address).is_loopback
-
-
-def _holder(authorization: str | None, keys: list[ApiKey]) -> Caller:
-    """The key's holder. Every key is compared, so that time tells nothing."""
-    scheme, _, token = (authorization or "").partition(" ")
-    sent = hashlib.sha256(token.strip().encode()).hexdigest()
-    fitting = [key for key in keys if hmac.compare_digest(sent, key.sha256)]
-    if scheme.lower() != "bearer" or not fitting:
-        raise Unauthorized("send Authorization: Bearer followed by a key of this service")
-    key = fitting[0]
-    return Caller(key.tenant, key.id, key.scopes)
 
 
 def caller_with(scope: str) -> Callable[[Request], Awaitable[Caller]]:

@@ -14,14 +14,17 @@ from app import aligning, first_key, signing_cli, stack
 from app.access import is_loopback
 from app.calibrate import calibrate
 from app.client import OrderRefused, open_client
+from app.keys_cli import keys_cli
 from app.terminal import INTERRUPTED, bar, fail, refused, wrong
 from app.verify import verify
 from core.alignments import DEFAULT_RANK, DtypeRule
-from core.errors import GateError
+from core.errors import GateError, StoreError
 from core.findings import printable
+from core.keys import Keys
 from core.render.terminal import print_report
 from core.report import ENGINE_VERSION, Report
-from core.settings import SettingsInvalid, load_settings
+from core.settings import Settings, SettingsInvalid, load_settings
+from core.store import open_store
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -32,6 +35,7 @@ cli = typer.Typer(
 cli.command()(calibrate)
 cli.command()(verify)
 cli.add_typer(signing_cli.signing_keys, name="signing-keys")
+cli.add_typer(keys_cli, name="keys")
 
 Host = Annotated[str, typer.Option(help="address to listen on")]
 Port = Annotated[int, typer.Option(help="port to listen on", min=1, max=65535)]
@@ -84,10 +88,10 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
         settings = load_settings()
     except SettingsInvalid as error:
         wrong(error.message)
-    if not settings.access.keys and not is_loopback(host):
+    if not is_loopback(host) and not _has_keys(settings):
         wrong(
-            f"no keys are configured, so {host} is not listened on: set SAFELORA_ACCESS__KEYS,"
-            " or listen on 127.0.0.1"
+            f"there are no keys, so {host} is not listened on: make one with `safelora-gate keys"
+            " create`, set SAFELORA_ACCESS__KEYS, or listen on 127.0.0.1"
         )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
@@ -195,6 +199,19 @@ def main() -> None:
 def _become(module: str, *arguments: str) -> NoReturn:
     """The worker is another package with other needs (torch): start it, import nothing of it."""
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
+
+
+def _has_keys(settings: Settings) -> bool:
+    """In the settings or in the store; if that cannot be asked the command ends."""
+    if settings.access.keys:
+        return True
+    store = open_store(settings.store)
+    try:
+        return Keys(store).exist()
+    except StoreError as error:
+        fail(error)
+    finally:
+        store.close()
 
 
 def _absolute(source: str) -> str:

@@ -4,9 +4,9 @@ import json
 import secrets
 from pathlib import Path
 
-from app.access import ALIGNMENTS, JOBS, POLICY_OVERRIDE, WEBHOOKS
 from core.canonical import sha256_hex
 from core.errors import GateError
+from core.scopes import SCOPES
 
 PREFIX = "slg_"
 
@@ -32,7 +32,7 @@ def new_key() -> tuple[str, dict[str, object]]:
         "id": f"key-{secrets.token_hex(4)}",
         "sha256": sha256_hex(key.encode()),
         "tenant": "default",
-        "scopes": [JOBS, ALIGNMENTS, POLICY_OVERRIDE, WEBHOOKS],
+        "scopes": list(SCOPES),
     }
 
 

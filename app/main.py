@@ -22,10 +22,13 @@ from app.api import (
 )
 from app.api.alignments import AlignmentOrder, PoliciesOrder
 from app.api.webhooks import WebhookChange, WebhookOrder
+from app.audit import AuditLog
+from app.auditing import AuditMiddleware
 from app.hooks.sources import HookSources
 from app.intake.order import JobOrder
 from app.openapi import describe
 from app.problems import Problem
+from app.rates import RequestRates
 from app.services import open_services
 from core.policy import Policy
 from core.report import ENGINE_VERSION
@@ -48,10 +51,12 @@ _APIS = (
 def create_app(settings: Settings) -> FastAPI:
     """The HTTP API of one gate. Nothing is reached until the first request needs it.
 
-    Raises `SettingsInvalid` for a secret of a hook that cannot be read.
+    Raises `SettingsInvalid` if the audit log cannot be written, or a secret of a hook not be read.
     """
     sources = HookSources(settings.hooks)
     services = open_services(settings)
+    rates = RequestRates(settings)
+    audit = AuditLog(settings.access)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -59,6 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
             await run_in_threadpool(services.scratch.sweep)
         yield
         await services.feed.close()
+        await rates.close()
         await run_in_threadpool(services.close)
 
     app = FastAPI(
@@ -71,7 +77,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.services = services
     app.state.hooks = sources
-    app.add_middleware(AccessMiddleware, settings=settings.access)
+    app.add_middleware(AccessMiddleware, services=services, rates=rates)
+    app.add_middleware(AuditMiddleware, audit=audit)  # around the other: what that refuses counts
     problems.install(app)
     for api in _APIS:
         app.include_router(api.router)

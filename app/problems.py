@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from core.errors import GateError, QueueError, QueueFull, StoreError
+from core.errors import GateError, QueueError, QueueFull, StoreError, TooManyRequests
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
@@ -75,15 +75,15 @@ def problem(
 def problem_of(error: GateError) -> Response:
     """The caller's errors in full, and those that are nobody's; of ours only the code, and a
     reference to the log."""
+    if isinstance(error, QueueFull | TooManyRequests):
+        # Closed, since many clients send a body to its end before they read the answer.
+        headers = {"Retry-After": str(error.retry_after), "Connection": "close"}
+        return problem(error.status, error.code, error.message, headers=headers)
     if error.status < 500:
         headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
         return problem(
             error.status, error.code, error.message, details=error.details, headers=headers
         )
-    if isinstance(error, QueueFull):
-        # Closed, since many clients send a body to its end before they read the answer.
-        headers = {"Retry-After": str(error.retry_after), "Connection": "close"}
-        return problem(error.status, error.code, error.message, headers=headers)
     return _ours(error, error.status, error.code)
 
 
@@ -122,8 +122,11 @@ async def _gone(_: Request, __: Exception) -> Response:
     return problem(400, "client_disconnected", "the request ended before its body did: send again")
 
 
-async def _unexpected(_: Request, error: Exception) -> Response:
-    return _ours(error, 500, GateError.code)
+async def _unexpected(request: Request, error: Exception) -> Response:
+    """Sent past the middlewares, so what they add to every answer is added here."""
+    response = _ours(error, 500, GateError.code)
+    response.headers["X-Request-Id"] = request.state.request_id
+    return response
 
 
 def _ours(error: Exception, status: int, code: str) -> Response:

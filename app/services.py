@@ -50,7 +50,9 @@ def open_services(settings: Settings) -> Services:
         store=store,
         records=Records(store),
         queue=JobQueue(
-            connect(settings.redis, answer_within=settings.redis.answer_timeout), settings.queue
+            connect(settings.redis, answer_within=settings.redis.answer_timeout),
+            settings.queue,
+            settings.tenants,
         ),
         feed=Feed(settings.redis),
         manifests=Manifests(store),

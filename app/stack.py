@@ -57,6 +57,11 @@ class Layout:
     def signing_key(self) -> Path:
         return self.data / "signing-key.pem"
 
+    @property
+    def audit_log(self) -> str:
+        """Where the environment says, else beside the logs of the parts."""
+        return os.environ.get("SAFELORA_ACCESS__AUDIT_LOG") or str(self.logs / "audit.jsonl")
+
     def environment(
         self, redis_url: str, keys: Sequence[object], roots: Sequence[Path]
     ) -> dict[str, str]:
@@ -69,6 +74,7 @@ class Layout:
             "SAFELORA_ALIGNMENTS__ROOTS": json.dumps([str(root.resolve()) for root in roots]),
             "SAFELORA_ACCESS__KEYS": json.dumps(keys),
             "SAFELORA_ATTESTATION__KEY": str(self.signing_key),
+            "SAFELORA_ACCESS__AUDIT_LOG": self.audit_log,
             "SAFELORA_SCRATCH": str(self.data / "scratch"),
         }
 

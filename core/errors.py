@@ -8,6 +8,7 @@ GateError
 │   ├── Conflict            409
 │   ├── Gone                410
 │   ├── TooLarge            413
+│   ├── TooManyRequests     429; later is better
 │   └── Unprocessable       422
 ├── AdapterRejected         the adapter's files are at fault; carries findings
 ├── AlignmentError          the pair of checkpoints, or a stored alignment, is unusable
@@ -88,6 +89,17 @@ class UnsupportedMediaType(RequestError):
 class Unprocessable(RequestError):
     code = "unprocessable"
     status = 422
+
+
+class TooManyRequests(RequestError):
+    """More than this caller may ask: the same request is good after `retry_after` seconds."""
+
+    code = "rate_limited"
+    status = 429
+
+    def __init__(self, message: str, *, retry_after: int, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
 
 
 class AdapterRejected(GateError):

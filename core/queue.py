@@ -3,6 +3,7 @@
 Redis only carries; what must last lies in the object store.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -22,7 +23,7 @@ from core.errors import QueueError
 from core.events import JobEvents
 from core.jobs import JobRequest, Progress
 from core.redis_errors import redis_errors
-from core.settings import QueueSettings, RedisSettings
+from core.settings import QueueSettings, RedisSettings, TenantSettings
 from core.timeouts import job_timeout
 
 SANITIZE: Final = "worker.tasks.sanitize"
@@ -57,9 +58,16 @@ def connect(settings: RedisSettings, *, answer_within: float | None = None) -> R
 class JobQueue:
     """One RQ queue with JSON payloads. Every Redis error becomes a `QueueError`."""
 
-    def __init__(self, redis: Redis, settings: QueueSettings) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        settings: QueueSettings,
+        tenants: Mapping[str, TenantSettings] | None = None,
+    ) -> None:
+        """`tenants` that have a `concurrency` of their own; all others have the queue's."""
         self.redis = redis
         self.settings = settings
+        self._tenants = tenants or {}
         self.rq = Queue(settings.name, connection=redis, serializer=JSONSerializer)
         self.events = JobEvents(redis)
 
@@ -112,7 +120,8 @@ class JobQueue:
                     job.delete(remove_from_queue=False)
 
     def _limit_of(self, tenant: str) -> RateLimit | None:
-        concurrency = self.settings.tenant_concurrency
+        own = self._tenants.get(tenant, TenantSettings()).concurrency
+        concurrency = self.settings.tenant_concurrency if own is None else own
         if concurrency is None:
             return None
         return RateLimit(f"{self.settings.name}:{tenant}", concurrency)

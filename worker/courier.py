@@ -170,6 +170,7 @@ def run_process(settings: Settings) -> int:
         signal.signal(number, lambda *_: stop.set())
     redis = connect(settings.redis, answer_within=settings.redis.answer_timeout)
     records = Records(open_store(settings.store))
+    queue = JobQueue(redis, settings.queue, settings.tenants)
     with delivering(records, redis, settings.webhooks, stop):
-        run_courier(records, JobQueue(redis, settings.queue), settings.retention, stop)
+        run_courier(records, queue, settings.retention, stop)
     return 0

@@ -187,7 +187,7 @@ def run_process(settings: Settings) -> int:
     if settings.worker.threads is not None:
         torch.set_num_threads(settings.worker.threads)
     connection = connect(settings.redis)
-    jobs = JobQueue(connection, settings.queue)
+    jobs = JobQueue(connection, settings.queue, settings.tenants)
     workshop = Workshop(
         settings=settings,
         store=open_store(settings.store),

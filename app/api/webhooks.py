@@ -166,6 +166,7 @@ async def patch_webhook(
     request: Request, services: Served, caller: WebhooksCaller, webhook_id: str
 ) -> WebhookView:
     """What waits to be told to it is told at the new URL, and not at all while it is off."""
+    await run_in_threadpool(receivers.find, services, caller, webhook_id)
     body = await read_json(request, _MAX_JSON)
     try:
         order = WebhookChange.model_validate(body)

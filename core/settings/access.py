@@ -34,6 +34,11 @@ class TenantSettings(Section):
 
 
 class AccessSettings(Section):
-    """Without keys the service answers on loopback only, as tenant `default`."""
+    """`keys` of the settings count beside those of the store (`safelora-gate keys`). Where there is
+    none of either the service answers on loopback only, as tenant `default`.
+
+    `audit_log`: the file that audit lines are appended to, `-` for stderr, `off` for none.
+    """
 
     keys: list[ApiKey] = []
+    audit_log: Annotated[str, Field(min_length=1)] = "-"

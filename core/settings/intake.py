@@ -1,16 +1,27 @@
 """What is accepted, from where, and where results may be brought."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from core.settings.forms import Section
 from core.store.settings import S3Access
 
 
 class LimitSettings(Section):
-    """Bytes. `upload` bounds a whole request body, `config` the adapter's config file."""
+    """Bytes. `upload` bounds a whole request body, `config` the adapter's config file; `wait` is in
+    seconds.
+
+    Of each tenant, where `tenants` says nothing else of it: `requests_per_minute` (None: no bound),
+    and `event_streams`, how many events and long polls it has open at once in one process.
+    """
 
     upload: int = 8 * 2**30
     config: int = 2**20
     metadata: int = 16 * 2**10
     wait: int = 60
+    requests_per_minute: Annotated[int, Field(ge=1)] | None = None
+    event_streams: Annotated[int, Field(ge=1)] = 100
 
 
 class DestinationSettings(Section):

@@ -151,3 +151,16 @@ def webhook_registration(tenant: str, webhook_id: str) -> str:
 
 def webhook_settings(tenant: str, webhook_id: str) -> str:
     return f"tenants/{tenant}/webhooks/endpoints/{webhook_id}/settings.json"
+
+
+def access_keys() -> str:
+    return "access/keys/"
+
+
+def access_key(key_id: str) -> str:
+    return f"access/keys/{key_id}.json"
+
+
+def revoked_key(key_id: str) -> str:
+    """Put once: a key that has this mark is good no more, whatever its record says."""
+    return f"access/revoked/{key_id}.json"

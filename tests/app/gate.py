@@ -75,9 +75,11 @@ class Gate:
         *,
         archive: bool = False,
         report: bytes = REPORT["report.json"],
+        attestation: bytes | None = None,
     ) -> JobResult:
         """The job's result, as a worker would leave it."""
-        commit = self._commit(request, verdict, archive=archive, report=report)
+        others = {} if attestation is None else {layout.ATTESTATION: attestation}
+        commit = self._commit(request, verdict, others, archive=archive, report=report)
         result = JobResult(
             state=commit.state,
             started_at=now(),
@@ -89,13 +91,19 @@ class Gate:
         return self.services.records.finish(request.tenant, request.id, result)
 
     def _commit(
-        self, request: JobRequest, verdict: Verdict, *, archive: bool, report: bytes
+        self,
+        request: JobRequest,
+        verdict: Verdict,
+        others: dict[str, bytes],
+        *,
+        archive: bool,
+        report: bytes,
     ) -> Commit:
         digests = {file.name: file.sha256 or "" for file in request.files}
         recipe = recipe_digest(
             digests, request.alignment, request.policy, other_names=request.other_names
         )
-        files = {**REPORT, "report.json": report}
+        files = {**REPORT, **others, "report.json": report}
         if verdict in ("projected", "unchanged"):
             files |= SANITIZED
         if archive:

@@ -44,7 +44,7 @@ def test_loopback_is_served_without_keys(gate: Gate, host: str) -> None:
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/v1/jobs", "/livez", "/readyz", "/docs", "/nowhere"])
+@pytest.mark.parametrize("path", ["/v1/jobs", "/readyz", "/version", "/docs", "/nowhere"])
 @pytest.mark.parametrize(
     "headers",
     [
@@ -97,6 +97,12 @@ def test_every_loopback_address_is_served(gate: Gate, client: str) -> None:
         {"Authorization": "Bearer"},
         {"Authorization": f"Basic {KEY}"},
         {"Authorization": KEY},
+        {"Authorization": f"Bearer{KEY}"},
+        {"Authorization": f"Bearer\t{KEY}"},
+        {"Authorization": f"Bearer {KEY}, Bearer {KEY}"},
+        {"Proxy-Authorization": f"Bearer {KEY}"},
+        {"Cookie": f"Authorization=Bearer {KEY}"},
+        bearer(""),
         bearer("wrong"),
         bearer(KEY + "x"),
         bearer(hashlib.sha256(KEY.encode()).hexdigest()),
@@ -116,6 +122,11 @@ def test_without_a_good_key_nothing_is_told(
 def test_probes_need_no_key(keyed: Gate, path: str) -> None:
     """An orchestrator has none."""
     assert keyed.client.get(path).status_code == 200
+
+
+def test_that_the_process_lives_is_told_to_all(gate: Gate) -> None:
+    """Under any name, with keys and without: it says nothing of anyone."""
+    assert gate.client.get("/livez", headers={"Host": "gate.example"}).status_code == 200
 
 
 def test_with_keys_any_host_is_served(keyed: Gate) -> None:

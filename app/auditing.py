@@ -1,0 +1,167 @@
+"""What of HTTP is audited: changes, downloads of adapters, and refusals."""
+
+import json
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fastapi.routing import iter_route_contexts
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.routing import BaseRoute, compile_path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.audit import AuditLog
+from app.problems import MEDIA_TYPE
+from core.alignments import NAME_PATTERN
+from core.jobs import JOB_ID_PATTERN
+
+REQUEST_ID: Final = "X-Request-Id"
+_PLAIN_ID = re.compile(r"(?!slg_)[A-Za-z0-9._-]{1,64}")  # and no key of ours, sent there by mistake
+_LOCATION = re.compile(r"/v1/(jobs|alignments)/([^/?#]+)")
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_REFUSALS = frozenset({401, 403, 429})
+_VERBS: Final = {
+    "GET": "read",
+    "HEAD": "read",
+    "POST": "create",
+    "PUT": "replace",
+    "PATCH": "change",
+    "DELETE": "delete",
+}
+
+
+@dataclass(frozen=True)
+class _Operation:
+    """What a request asks for: `jobs.create`, `jobs.cancel`, `jobs.adapter.read`, …"""
+
+    action: str = "none"
+    job: str | None = None
+    alignment: str | None = None
+
+
+class AuditMiddleware:
+    """Gives every request an id, and has each that is to be audited on a line before it is
+    answered."""
+
+    def __init__(self, app: ASGIApp, audit: AuditLog) -> None:
+        self._app = app
+        self._audit = audit
+        self._routes: _Routes | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        request_id = _request_id(Headers(scope=scope))
+        scope.setdefault("state", {})["request_id"] = request_id
+        held: Message | None = None  # the start of a problem, whose code stands in its body
+        answered = False
+
+        async def answer(message: Message) -> None:
+            nonlocal held, answered
+            if message["type"] == "http.response.start":
+                answered = True
+                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                if Headers(raw=message["headers"]).get("content-type") == MEDIA_TYPE:
+                    held = message
+                    return
+                await self._write(scope, message, None)
+            elif held is not None:
+                start, held = held, None
+                await self._write(scope, start, _code(message.get("body", b"")))
+                await send(start)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answer)
+        except Exception:
+            if not answered:
+                await self._write(scope, {"status": 500, "headers": []}, "internal_error")
+            raise
+
+    async def _write(self, scope: Scope, start: Message, code: str | None) -> None:
+        status: int = start["status"]
+        if not self._audit.is_on:
+            return
+        if self._routes is None:
+            self._routes = _Routes(scope["app"].routes)
+        operation = self._routes.operation(scope, start)
+        reading = scope["method"] in _READING
+        taken = reading and ".adapter" in operation.action and status < 400
+        if reading and not taken and status not in _REFUSALS:
+            return
+        state = scope["state"]
+        holder = state.get("holder")
+        client = scope.get("client")
+        fields = {
+            "tenant": holder and holder.tenant,
+            "key": holder and holder.key_id,
+            "status": status,
+            "code": code,
+            "job": operation.job,
+            "alignment": operation.alignment,
+            "client": client[0] if client else None,
+            "request": state["request_id"],
+        }
+        await run_in_threadpool(self._audit.write, operation.action, fields)
+
+
+class _Routes:
+    """The gate's own routes, for requests that were refused before they came to one."""
+
+    def __init__(self, routes: Iterable[BaseRoute]) -> None:
+        self._routes = [
+            (context.methods or set(), compile_path(context.path)[0], context.path)
+            for context in iter_route_contexts(list(routes))
+            if context.path is not None
+        ]
+
+    def operation(self, scope: Scope, start: Message) -> _Operation:
+        """Of what the client sent only what has the form of an id or a name; of what the gate
+        answers, the thing that it made."""
+        method: str = scope["method"]
+        for methods, pattern, template in self._routes:
+            match = pattern.match(scope["path"]) if method in methods else None
+            if match is not None:
+                location = Headers(raw=start["headers"]).get("location", "")
+                made = _LOCATION.fullmatch(location)
+                named = {made[1]: made[2]} if made else {}
+                parameters: dict[str, Any] = match.groupdict()
+                of_alignment = template.startswith("/v1/alignments/")
+                alignment = parameters.get("name") if of_alignment else None
+                return _Operation(
+                    _action(method, template),
+                    _formed(named.get("jobs") or parameters.get("job_id"), JOB_ID_PATTERN),
+                    _formed(named.get("alignments") or alignment, NAME_PATTERN),
+                )
+        return _Operation()
+
+
+def _action(method: str, template: str) -> str:
+    """`POST /v1/jobs` is `jobs.create`; a word after the resource is what is done to it, or a part
+    of it: `jobs.cancel`, `jobs.adapter.read`."""
+    words = [word for word in template.split("/") if word and word[0] != "{" and word != "v1"]
+    if method != "POST" or len(words) == 1:
+        words.append(_VERBS.get(method, method.lower()))
+    return ".".join(words)
+
+
+def _formed(text: str | None, pattern: str) -> str | None:
+    return text if text is not None and re.fullmatch(pattern, text) else None
+
+
+def _request_id(headers: Headers) -> str:
+    """The caller's own, if it sent one of a plain form; else a new one."""
+    sent = headers.getlist(REQUEST_ID)
+    if len(sent) == 1 and _PLAIN_ID.fullmatch(sent[0]):
+        return sent[0]
+    return secrets.token_hex(16)
+
+
+def _code(body: bytes) -> str | None:
+    try:
+        return str(json.loads(body)["code"])
+    except (ValueError, KeyError, TypeError):
+        return None
