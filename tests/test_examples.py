@@ -1,6 +1,7 @@
 """The examples run as they stand."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from core.policy import Policy, parse_policy
 from core.store.layout import ADAPTER_MODEL
 from tests.attested import key_set, publish, report, seed
+from tests.hostile.attestations import FORGERIES
 
 ROOT = Path(__file__).parent.parent
 KEY = seed(1)
@@ -75,3 +77,22 @@ def test_example_fits_a_glance() -> None:
     """Twenty lines without those that are empty or only explain."""
     lines = (ROOT / "examples" / "admit.py").read_text().splitlines()
     assert len([line for line in lines if line]) <= 20
+
+
+def test_documentation_shows_the_example_as_it_is() -> None:
+    """What is read is what was tested."""
+    [shown] = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "provenance.md").read_text(), re.S
+    )
+    assert (ROOT / "examples" / "admit.py").read_text().endswith("\n\n" + shown)
+
+
+def test_documentation_names_every_code() -> None:
+    """And none that there is not."""
+    text = (ROOT / "docs" / "provenance.md").read_text()
+    rows = re.findall(r"^\| (`.*?) \| ", text[text.index("| codes |") :].partition("\n\n")[0], re.M)
+    told = {code for row in rows for code in re.findall(r"`([a-z_0-9]+)`", row)}
+    forged = {forgery.code for forgery in FORGERIES}
+    required = {"policy_below_floor", "engine_too_old"}
+    required |= {"alignment_not_allowed", "verdict_not_allowed"}
+    assert told == forged | required | {"file_unreadable"}
