@@ -66,10 +66,11 @@ def up(
             if new_key or not keys:
                 key, entry = first_key.new_key()
                 keys.append(entry)
-            signing_cli.ensure_key(layout)
+            signing_key = signing_cli.ensure_key(layout)
             stack.start_all(parts, host=host, port=port, keys=keys, roots=roots)
             first_key.save_keys(layout.keys, keys)  # not before: a key not shown is lost
-            _print_welcome(console, f"http://{host}:{port}", key, layout, roots)
+            url = f"http://{host}:{port}"
+            _print_welcome(console, url, key, signing_key, layout, roots)
             parts.watch()
     except KeyboardInterrupt:
         console.print("stopped")
@@ -225,7 +226,12 @@ def _how_to_stop(url: str, name: str) -> str:
 
 
 def _print_welcome(
-    console: Console, url: str, key: str | None, layout: stack.Layout, roots: list[Path]
+    console: Console,
+    url: str,
+    key: str | None,
+    signing_key: str,
+    layout: stack.Layout,
+    roots: list[Path],
 ) -> None:
     console.print(
         f"Safe LoRA Gate {ENGINE_VERSION} is ready at {url} (API description: {url}/docs)"
@@ -240,6 +246,7 @@ def _print_welcome(
     console.print(f"checkpoints: {', '.join(str(root) for root in roots)}", markup=False)
     console.print(f"results:     {layout.store}", markup=False)
     console.print(f"logs:        {layout.logs}", markup=False)
+    console.print(f"attested by: {signing_key}")
     console.print("Ctrl-C stops everything.")
 
 

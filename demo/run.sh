@@ -72,10 +72,14 @@ safelora-gate show "$data/report.json"
 
 say "downloading the sanitized adapter"
 mkdir -p "$data/sanitized"
-for file in adapter_model.safetensors adapter_config.json; do
+for file in adapter_model.safetensors adapter_config.json attestation.json; do
   ask --location -o "$data/sanitized/$file" "$url/v1/jobs/$job/adapter/$file"
 done
 ls -l "$data/sanitized"
+
+say "verifying its attestation"
+curl --silent --show-error --fail "$url/.well-known/safelora-gate/keys" >"$data/keys.json"
+safelora-gate verify "$data/sanitized" --keys "$data/keys.json"
 echo
 echo "sanitized adapter: $data/sanitized   (a PEFT folder as it lies)"
 echo "report:            $data/report.json"

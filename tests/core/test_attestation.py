@@ -1,8 +1,10 @@
 """Attestations: what is signed, and that no other byte is taken for it."""
 
 import base64
+import errno
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +258,20 @@ def test_allowed_name_is_that_name_alone(tmp_path: Path) -> None:
     (made / ADAPTER_MODEL).write_bytes(b"other")
     required = frozenset({"README.md", ADAPTER_MODEL})
     assert codes(verified(made, keys_of(KEY), allowed=required)) == ["symlink", "size_differs"]
+
+
+def test_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be looked at is not verified."""
+    made = publish(tmp_path / "adapter", KEY)
+    opened = os.open
+
+    def closed(path: Path, flags: int) -> int:
+        if path.name == ADAPTER_MODEL:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, flags)
+
+    monkeypatch.setattr("core.attestation.folder.os.open", closed)
+    assert codes(verified(made, keys_of(KEY))) == ["file_unreadable"]
 
 
 @pytest.mark.parametrize(
