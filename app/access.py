@@ -21,7 +21,7 @@ from app.problems import problem_of
 from app.rates import RequestRates
 from app.services import Services
 from app.streams import Streams, stays_open
-from core.errors import Forbidden, GateError, TooManyRequests, Unauthorized
+from core.errors import Forbidden, GateError, StoreError, TooManyRequests, Unauthorized
 from core.keys import key_id
 from core.scopes import ALIGNMENTS, JOBS, POLICY_OVERRIDE, SCOPES, WEBHOOKS
 
@@ -97,12 +97,13 @@ class AccessMiddleware:
     async def _identify(self, scope: Scope) -> Caller | None:
         if scope["path"] == _ALIVE:
             return None
+        is_open = scope["path"] in _OPEN_PATHS
         headers = Headers(scope=scope)
-        if not self._keys and not await self._keyring.exist():
+        if not await self._guarded(is_open):
             _check_loopback(scope, headers)
             scope["state"]["holder"] = _ANYONE_HERE
             return _ANYONE_HERE
-        if scope["path"] in _OPEN_PATHS or scope["path"].startswith(_SIGNED_PATHS):
+        if is_open or scope["path"].startswith(_SIGNED_PATHS):
             return None
         token = _token(headers)
         address = _address(scope)
@@ -112,6 +113,18 @@ class AccessMiddleware:
                 address, "send Authorization: Bearer followed by a key of this service, once"
             )
         return holder
+
+    async def _guarded(self, is_open: bool) -> bool:
+        """Whether there are keys. An open path is answered without knowing: readiness says what is
+        wrong with the store."""
+        if self._keys:
+            return True
+        try:
+            return await self._keyring.exist()
+        except StoreError:
+            if is_open:
+                return True
+            raise
 
     async def _holder(self, scope: Scope, token: str, address: str) -> Caller | None:
         """Whose key it is, None if nobody's. Every key is compared, so that time tells nothing."""

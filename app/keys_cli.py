@@ -130,9 +130,11 @@ def rotate(
         old = _found(desk.keys, key_id)
         if (state := old.state(datetime.now(UTC))) != "active":
             wrong(f"{old.id} is {state}: make a new key with `safelora-gate keys create`")
+        if old.replaced_by is not None:
+            wrong(f"{old.id} was rotated to {old.replaced_by} before: rotate that one")
         new = desk.keys.create(old.tenant, old.scopes, lasts or _span(old))
         try:
-            ending = desk.keys.expire(old, datetime.now(UTC) + both_good)
+            ending = desk.keys.replace(old, new.record.id, datetime.now(UTC) + both_good)
         except GateError as error:
             _print_new(new, {}, as_json=as_json)
             desk.told("keys.create", new.record)

@@ -39,7 +39,8 @@ Moment = Annotated[str, AfterValidator(_moment)]
 
 
 class KeyRecord(Frozen):
-    """One key. `sha256` is the hex digest of the whole key; times are UTC, None is never.
+    """One key. `sha256` is the hex digest of the whole key; times are UTC, None is never;
+    `replaced_by` is the id of the key that it was rotated to.
 
     It is good before `expires_at`, and no longer at it.
     """
@@ -51,6 +52,7 @@ class KeyRecord(Frozen):
     created_at: Moment
     expires_at: Moment | None = None
     revoked_at: Moment | None = None
+    replaced_by: Annotated[str, Field(pattern=ID_PATTERN)] | None = None
 
     def state(self, at: datetime) -> KeyState:
         if self.revoked_at is not None:
@@ -135,11 +137,12 @@ class Keys:
         self._store.put(layout.access_key(record.id), revoked.as_bytes())
         return revoked
 
-    def expire(self, record: KeyRecord, at: datetime) -> KeyRecord:
-        """Let it be good until `at`, or as long as it was if that is shorter."""
-        if record.expires_at is not None and datetime.fromisoformat(record.expires_at) <= at:
-            return record
-        ending = record.model_copy(update={"expires_at": _text(at)})
+    def replace(self, record: KeyRecord, new_id: str, at: datetime) -> KeyRecord:
+        """Let it be good until `at`, or as long as it was if that is shorter: another one takes its
+        place."""
+        sooner = record.expires_at is not None and datetime.fromisoformat(record.expires_at) <= at
+        ends = record.expires_at if sooner else _text(at)
+        ending = record.model_copy(update={"expires_at": ends, "replaced_by": new_id})
         self._store.put(layout.access_key(record.id), ending.as_bytes())
         return ending
 

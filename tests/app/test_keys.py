@@ -102,7 +102,7 @@ def test_an_expired_key_is_told_so(gate: Gate) -> None:
     """From its end on, however long the record is remembered."""
     new = make(gate, lasts=HOUR)
     assert listing(gate, new.text) == 200
-    Keys(gate.services.store).expire(new.record, datetime.now(UTC))
+    Keys(gate.services.store).replace(new.record, "f" * 12, datetime.now(UTC))
     response = gate.client.get("/v1/jobs", headers=bearer(new.text))
     assert (response.status_code, code_of(response)) == (401, "key_expired")
 
@@ -200,6 +200,7 @@ def test_while_the_store_is_away_nobody_is_let_in(
     assert (response.status_code, code_of(response)) == (503, "store_unavailable")
     assert "Retry-After" in response.headers
     assert gate.client.get("/livez").status_code == 200
+    assert gate.client.get("/version").status_code == 200
 
 
 def test_an_unreadable_record_lets_nobody_in(gate: Gate) -> None:

@@ -15,6 +15,7 @@ from core.store import layout
 from core.store.base import ObjectStore
 
 HOUR = timedelta(hours=1)
+OTHER = "f" * 12
 
 
 def test_a_key_is_found_by_its_id_and_kept_by_its_hash(store: ObjectStore) -> None:
@@ -53,7 +54,7 @@ def test_nothing_brings_a_revoked_key_back(store: ObjectStore) -> None:
     keys = Keys(store)
     read_before = keys.create("acme", [JOBS], None).record
     revoked = keys.revoke(read_before)
-    keys.expire(read_before, datetime.now(UTC) + HOUR)
+    keys.replace(read_before, OTHER, datetime.now(UTC) + HOUR)
     standing = keys.get(read_before.id)
     assert standing is not None
     assert standing.revoked_at == revoked.revoked_at
@@ -65,9 +66,10 @@ def test_expiry_is_never_put_off(store: ObjectStore) -> None:
     """A rotation with a long overlap does not lengthen what was to end before."""
     keys = Keys(store)
     record = keys.create("acme", [JOBS], HOUR).record
-    keys.expire(record, datetime.now(UTC) + 2 * HOUR)
-    assert keys.get(record.id) == record
-    sooner = keys.expire(record, datetime.now(UTC))
+    ending = keys.replace(record, OTHER, datetime.now(UTC) + 2 * HOUR)
+    assert (ending.expires_at, ending.replaced_by) == (record.expires_at, OTHER)
+    assert keys.get(record.id) == ending
+    sooner = keys.replace(record, OTHER, datetime.now(UTC))
     assert keys.get(record.id) == sooner
     assert sooner.state(datetime.now(UTC)) == "expired"
 

@@ -28,6 +28,7 @@ from core.store.base import ObjectStore
 from core.store.settings import StoreSettings
 from tests.servers import ValkeyServer, free_ports
 from tests.service.running import store_environment
+from tests.service.test_up import up
 
 DONE, FAILED, WRONG_ARGUMENTS = 0, 1, 2
 START_SECONDS = 60.0
@@ -163,7 +164,7 @@ def test_the_list_knows_how_each_key_fares(terminal: Terminal, kept: ObjectStore
     active, expired, revoked = (terminal.create() for _ in range(3))
     record = Keys(kept).get(expired["id"])
     assert record is not None
-    Keys(kept).expire(record, datetime.fromisoformat(record.created_at))
+    Keys(kept).replace(record, active["id"], datetime.fromisoformat(record.created_at))
     assert terminal.keys("revoke", revoked["id"]).exit_code == DONE
     Keys(kept).create("other", ["jobs"], None)
     listed = terminal.listed("--tenant", "acme")
@@ -260,6 +261,9 @@ def test_rotation_with_an_overlap(terminal: Terminal, tmp_path: Path) -> None:
         over = datetime.fromisoformat(new["replaces"]["expires_at"])
         assert timedelta(minutes=59) < over - made < timedelta(minutes=61)
         assert [status(port, key["key"]) for key in (old, new)] == [200, 200]
+        twice = terminal.keys("rotate", old["id"])
+        assert (twice.exit_code, twice.stdout) == (WRONG_ARGUMENTS, "")
+        assert f"was rotated to {new['id']} before" in twice.stderr
         assert terminal.keys("rotate", new["id"], "--overlap", "0s").exit_code == DONE
         assert status_within_the_seconds(port, new["key"], 401)
         assert status(port, old["key"]) == 200
@@ -342,10 +346,19 @@ def test_no_bytes_get_past_the_door(local: Terminal, tmp_path: Path) -> None:
 
 
 def test_keys_of_what_up_keeps(local: Terminal, tmp_path: Path) -> None:
-    """`--data` names the store of `up`, whatever the environment says of another."""
+    """`--data` names the store of `up`, and its audit log, whatever the environment says of other
+    ones: a key is good at once where `up` runs."""
     data = tmp_path / "var"
-    (data / "store").mkdir(parents=True)
-    key = local.create("--data", str(data))
-    assert local.listed() == []
-    assert [kept["id"] for kept in local.listed("--data", str(data))] == [key["id"]]
-    assert (data / "store" / layout.access_key(key["id"])).is_file()
+    terminal = Terminal(
+        {name: text for name, text in local.environment.items() if "AUDIT_LOG" not in name}
+    )
+    with up(data) as (_, said):
+        port = int(re.findall(r"ready at http://127.0.0.1:(\d+)", said)[0])
+        key = terminal.create("--data", str(data))
+        assert status(port, key["key"]) == 200
+        assert status(port, "wrong") == 401
+        assert [kept["id"] for kept in terminal.listed("--data", str(data))] == [key["id"]]
+    assert terminal.listed() == []
+    lines = (data / "logs" / "audit.jsonl").read_text().splitlines()
+    actions = [json.loads(line)["action"] for line in lines]
+    assert actions == ["keys.create", "jobs.read"]
