@@ -18,6 +18,7 @@ from app.examples import (
     RESULT_EXPIRED,
 )
 from app.examples_attestation import ATTESTATION, NOT_ATTESTED
+from app.openapi_webhooks import MESSAGES
 from app.problems import MEDIA_TYPE
 
 _SCHEMAS = "#/components/schemas/"
@@ -191,6 +192,7 @@ def _document(app: FastAPI, models: tuple[type[BaseModel], ...]) -> dict[str, An
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
     components["securitySchemes"] = {"key": _BEARER}
+    document["webhooks"] = MESSAGES
     for path, item in document["paths"].items():
         for method in _METHODS:
             if method in item:

@@ -1,9 +1,10 @@
 """What the documentation says of webhooks beside what FastAPI sees."""
 
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from app import examples_webhooks as examples
 from app.problems import MEDIA_TYPE
+from core.webhooks.endpoints import EventType
 
 Responses = dict[int | str, dict[str, Any]]
 _SCHEMAS = "#/components/schemas/"
@@ -35,6 +36,54 @@ _REFUSED: Final[Responses] = {
     ),
 }
 _UNKNOWN: Final[Responses] = {404: _problem("There is no such webhook", examples.NOT_FOUND)}
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    schema = {"type": "string"}
+    return {
+        "name": name,
+        "in": "header",
+        "required": True,
+        "schema": schema,
+        "description": description,
+    }
+
+
+MESSAGES: Final[dict[str, Any]] = {
+    "job.ended": {
+        "post": {
+            "summary": "A job has ended",
+            "description": "Sent to the job's callback_url and to webhooks, in the form of Standard"
+            " Webhooks, at least once; retries have the same id and the same bytes.",
+            "parameters": [
+                _header("webhook-id", "the same for every attempt"),
+                _header("webhook-timestamp", "of this attempt, seconds since 1970"),
+                _header("webhook-signature", "v1,<base64>, several apart by spaces"),
+            ],
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/json": {
+                        "schema": {
+                            "type": "object",
+                            "required": ["type", "timestamp", "data"],
+                            "properties": {
+                                "type": {"type": "string", "enum": list(get_args(EventType))},
+                                "timestamp": {"type": "string", "format": "date-time"},
+                                "data": {"type": "object"},
+                            },
+                        },
+                        "example": examples.MESSAGE,
+                    }
+                },
+            },
+            "responses": {
+                "2XX": {"description": "Taken; any body is passed over"},
+                "410": {"description": "Never again: a webhook is switched off"},
+            },
+        }
+    }
+}
 
 WEBHOOK_BODY: Final = _body("WebhookOrder", examples.ORDER)
 CHANGE_BODY: Final = _body("WebhookChange", examples.CHANGE)

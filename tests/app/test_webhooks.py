@@ -213,6 +213,9 @@ def test_examples_are_what_is_sent(gate: Gate) -> None:
         (DeliveryView, examples.DELIVERY),
     ):
         assert model.model_validate(example).model_dump(mode="json", exclude_unset=True) == example
+    message = gate.client.get("/openapi.json").json()["webhooks"]["job.ended"]["post"]
+    described = message["requestBody"]["content"]["application/json"]
+    assert described["example"]["type"] in described["schema"]["properties"]["type"]["enum"]
     gate.register()
     no_secret = gate.client.get("/v1/webhooks/secret")
     unsigned = register(gate)
