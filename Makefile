@@ -33,8 +33,9 @@ format: .venv/ready-dev ## mend lint and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/ready ## write docs/findings.md from the finding codes
+docs: .venv/ready ## write docs/findings.md and docs/errors.md from the codes
 	$(BIN)/python -m core.render.findings_page > docs/findings.md
+	$(BIN)/python -m core.render.errors_page > docs/errors.md
 
 fuzz: .venv/ready-dev ## mutated inputs for everything that reads an upload, some minutes
 	$(BIN)/python -m fuzz --giants

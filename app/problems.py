@@ -21,10 +21,12 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
 
 _log = logging.getLogger(__name__)
-_HTTP_CODES = {
-    404: ("not_found", "there is nothing at this address: see /docs"),
-    405: ("method_not_allowed", "this address does not take that method: see the Allow header"),
-    413: ("too_large", "the request body is larger than is accepted here"),
+HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+OTHER_HTTP_CODE = "http_error"
+_HTTP_DETAILS = {
+    404: "there is nothing at this address: see /docs",
+    405: "this address does not take that method: see the Allow header",
+    413: "the request body is larger than is accepted here",
 }
 _OURS = {
     "store_unavailable": "the object store does not answer as it should: try again",
@@ -113,7 +115,8 @@ async def _validation_error(_: Request, error: Exception) -> Response:
 
 async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  (as registered)
-    code, detail = _HTTP_CODES.get(error.status_code, ("http_error", error.detail))
+    code = HTTP_CODES.get(error.status_code, OTHER_HTTP_CODE)
+    detail = _HTTP_DETAILS.get(error.status_code, error.detail)
     return problem(error.status_code, code, detail, headers=error.headers)
 
 
