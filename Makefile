@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DATA ?= var/demo
 
-.PHONY: help demo demo-llm up test lint format docs fuzz real bench-align chaos efficacy clean
+.PHONY: help demo demo-llm up test lint format docs fuzz real bench-align chaos contract efficacy clean
 .DEFAULT_GOAL := help
 
 help:
@@ -48,6 +48,10 @@ bench-align: .venv/ready-dev ## building an alignment of 2 × 4.5 GB next to rea
 
 chaos: .venv/ready-dev ## faults at random on the whole service, then an audit: ROUNDS=200 SABOTAGE=name
 	@$(BIN)/python -m chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SABOTAGE),--sabotage $(SABOTAGE)) $(ARGS)
+
+contract: .venv/ready-dev ## thousands of requests made from the OpenAPI document, on a folder and on S3
+	$(BIN)/python -m tests.contract $(ARGS)
+	$(BIN)/python -m tests.contract --s3 $(ARGS)
 
 efficacy: .venv/ready-real ## the efficacy study: minutes with ARGS=--quick, else hours; goes on where it was
 	$(BIN)/python -m benchmarks.efficacy $(ARGS)
