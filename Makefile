@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DATA ?= var/demo
 
-.PHONY: help demo demo-llm up test lint format docs fuzz real bench-align chaos efficacy clean
+.PHONY: help demo demo-llm up test lint format docs fuzz real bench-align chaos contract efficacy clean
 .DEFAULT_GOAL := help
 
 help:
@@ -33,8 +33,9 @@ format: .venv/ready-dev ## mend lint and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/ready ## write docs/findings.md from the finding codes
+docs: .venv/ready ## write docs/findings.md and docs/errors.md from the codes
 	$(BIN)/python -m core.render.findings_page > docs/findings.md
+	$(BIN)/python -m core.render.errors_page > docs/errors.md
 
 fuzz: .venv/ready-dev ## mutated inputs for everything that reads an upload, some minutes
 	$(BIN)/python -m fuzz --giants
@@ -47,6 +48,10 @@ bench-align: .venv/ready-dev ## building an alignment of 2 × 4.5 GB next to rea
 
 chaos: .venv/ready-dev ## faults at random on the whole service, then an audit: ROUNDS=200 SABOTAGE=name
 	@$(BIN)/python -m chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SABOTAGE),--sabotage $(SABOTAGE)) $(ARGS)
+
+contract: .venv/ready-dev ## thousands of requests made from the OpenAPI document, on a folder and on S3
+	$(BIN)/python -m tests.contract $(ARGS)
+	$(BIN)/python -m tests.contract --s3 $(ARGS)
 
 efficacy: .venv/ready-real ## the efficacy study: minutes with ARGS=--quick, else hours; goes on where it was
 	$(BIN)/python -m benchmarks.efficacy $(ARGS)

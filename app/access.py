@@ -22,7 +22,7 @@ from app.rates import RequestRates
 from app.services import Services
 from app.streams import Streams, stays_open
 from core.errors import Forbidden, GateError, StoreError, TooManyRequests, Unauthorized
-from core.keys import key_id
+from core.keys import KeyRecord, key_id
 from core.scopes import ALIGNMENTS, JOBS, POLICY_OVERRIDE, SCOPES, WEBHOOKS
 
 __all__ = [
@@ -110,7 +110,8 @@ class AccessMiddleware:
         holder = None if token is None else await self._holder(scope, token, address)
         if holder is None:
             raise self._failure(
-                address, "send Authorization: Bearer followed by a key of this service, once"
+                address,
+                Unauthorized("send Authorization: Bearer followed by a key of this service, once"),
             )
         return holder
 
@@ -146,16 +147,12 @@ class AccessMiddleware:
         scope["state"]["holder"] = holder = Caller(
             record.tenant, record.id, frozenset(record.scopes)
         )
-        state = record.state(datetime.now(UTC))
-        if state != "active":
-            when = record.revoked_at or record.expires_at
-            words = "was revoked" if state == "revoked" else "has expired"
-            raise self._failure(
-                address, f"this key {words} at {when}: use another one", code=f"key_{state}"
-            )
+        lapsed = _lapsed(record)
+        if lapsed is not None:
+            raise self._failure(address, lapsed)
         return holder
 
-    def _failure(self, address: str, words: str, *, code: str | None = None) -> GateError:
+    def _failure(self, address: str, error: Unauthorized) -> GateError:
         wait = self._failures.seconds_to_wait(address)
         if wait:
             return TooManyRequests(
@@ -165,7 +162,19 @@ class AccessMiddleware:
                 retry_after=wait,
             )
         self._failures.count(address)
-        return Unauthorized(words, code=code)
+        return error
+
+
+def _lapsed(record: KeyRecord) -> Unauthorized | None:
+    match record.state(datetime.now(UTC)):
+        case "revoked":
+            words = f"this key was revoked at {record.revoked_at}: use another one"
+            return Unauthorized(words, code="key_revoked")
+        case "expired":
+            words = f"this key has expired at {record.expires_at}: use another one"
+            return Unauthorized(words, code="key_expired")
+        case _:
+            return None
 
 
 def _address(scope: Scope) -> str:

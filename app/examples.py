@@ -3,10 +3,13 @@
 import json
 from typing import Any, Final
 
-_POLICY: Final[dict[str, Any]] = {
+POLICY: Final[dict[str, Any]] = {
     "method": "safe_lora",
     "strength": 1.0,
+    "rank": None,
+    "energy_share": None,
     "families": {},
+    "side": None,
     "selection": {"mode": "threshold", "threshold": 0.35, "families": {}},
     "reference": False,
     "scores": "all",
@@ -29,7 +32,7 @@ JOB: Final[dict[str, Any]] = {
     "started_at": "2026-11-23T09:30:00.214Z",
     "finished_at": "2026-11-23T09:30:02.871Z",
     "alignment": {"name": "smollm2-135m", "id": "3f2a9c51d07be8846a1c90f7e2b3d4c5a6978811"},
-    "policy": _POLICY,
+    "policy": POLICY,
     "source": "upload",
     "input": [
         {
@@ -72,7 +75,7 @@ JOB: Final[dict[str, Any]] = {
     },
 }
 
-_QUEUED: Final[dict[str, Any]] = {
+QUEUED: Final[dict[str, Any]] = JOB | {
     "state": "queued",
     "verdict": None,
     "started_at": None,
@@ -82,19 +85,10 @@ _QUEUED: Final[dict[str, Any]] = {
     "links": {"self": "/v1/jobs/7h2k9m4p6q8r0s1t3v5w7x9y2z"},
 }
 
-QUEUE_FULL: Final[dict[str, Any]] = {
-    "type": "urn:safelora-gate:problem:queue_full",
-    "title": "Service Unavailable",
-    "status": 503,
-    "detail": "as many jobs wait as this gate takes: send the same request again after the seconds"
-    " that Retry-After says",
-    "code": "queue_full",
-}
-
 EVENT_STREAM: Final = "\n".join(
     [
         "event: state",
-        f"data: {json.dumps(JOB | _QUEUED)}",
+        f"data: {json.dumps(QUEUED)}",
         "id: 1795426200000-0",
         "",
         "event: progress",
@@ -111,55 +105,28 @@ EVENT_STREAM: Final = "\n".join(
     ]
 )
 
-RESULT_EXPIRED: Final[dict[str, Any]] = {
-    "type": "urn:safelora-gate:problem:result_expired",
-    "title": "Gone",
-    "status": 410,
-    "detail": "the result has expired: post the adapter again",
-    "code": "result_expired",
+ALIGNMENT: Final[dict[str, Any]] = {
+    "name": "smollm2-135m",
+    "state": "ready",
+    "id": "3f2a9c51d07be8846a1c90f7e2b3d4c5a6978811",
+    "base": "/models/SmolLM2-135M",
+    "aligned": "/models/SmolLM2-135M-Instruct",
+    "modules": None,
+    "base_names": ["HuggingFaceTB/SmolLM2-135M-Instruct"],
+    "dtype": "auto",
+    "rank": 64,
+    "default_policy": POLICY,
+    "floor": POLICY,
+    "error": None,
+    "warnings": [],
+    "progress": None,
+    "created_at": "2026-11-23T09:00:00.000Z",
+    "finished_at": "2026-11-23T09:00:41.307Z",
 }
 
-JOB_ENDED: Final[dict[str, Any]] = {
-    "type": "urn:safelora-gate:problem:job_ended",
-    "title": "Conflict",
-    "status": 409,
-    "detail": "the job has ended as succeeded: there is nothing left to cancel",
-    "code": "job_ended",
-    "state": "succeeded",
-}
-
-JOB_NOT_ENDED: Final[dict[str, Any]] = {
-    "type": "urn:safelora-gate:problem:job_not_ended",
-    "title": "Conflict",
-    "status": 409,
-    "detail": "the job has not ended: cancel it first",
-    "code": "job_not_ended",
-}
-
-JOB_NOT_RETRYABLE: Final[dict[str, Any]] = {
-    "type": "urn:safelora-gate:problem:job_not_retryable",
-    "title": "Conflict",
-    "status": 409,
-    "detail": "only failed and cancelled jobs are retried, and this one is succeeded: post the"
-    " adapter again for another result",
-    "code": "job_not_retryable",
-    "state": "succeeded",
-}
-
-INPUT_EXPIRED: Final[dict[str, Any]] = {
-    "type": "urn:safelora-gate:problem:input_expired",
-    "title": "Gone",
-    "status": 410,
-    "detail": "the job's input is no longer kept: post the adapter again",
-    "code": "input_expired",
-}
-
-PROBLEM: Final[dict[str, Any]] = {
-    "type": "urn:safelora-gate:problem:alignment_unknown",
-    "title": "Unprocessable Entity",
-    "status": 422,
-    "detail": "no alignment is registered under this name: choose one of those listed",
-    "code": "alignment_unknown",
-    "field": "alignment",
-    "registered": ["smollm2-135m"],
+BUILDING: Final[dict[str, Any]] = ALIGNMENT | {
+    "state": "building",
+    "id": None,
+    "progress": {"stage": "align", "done": 12, "total": 210},
+    "finished_at": None,
 }

@@ -2,23 +2,19 @@
 
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from app.examples import JOB
-from core.attestation.base64s import encode
+from core.attestation.envelope import seal
+from core.attestation.key_set import jwk
+from core.attestation.keys import SigningKey
 from core.canonical import canonical_json
 
-_KID: Final = "518d0a40c572fa429c5b4ca155684685f7d020b3c21652ff6a870b4dbd438b8c"
+# Known to everybody, and published by no gate.
+_KEY: Final = SigningKey(Ed25519PrivateKey.from_private_bytes(b"an example, and nobody's secret."))
 
 KEY_SET: Final[dict[str, Any]] = {
-    "keys": [
-        {
-            "kty": "OKP",
-            "crv": "Ed25519",
-            "x": "741okoaKV7qGaxhAxqdj0zIAil5Qo6S8pSkv7GaVJUI",
-            "kid": _KID,
-            "use": "sig",
-            "created_at": "2026-11-23T08:00:00.000Z",
-        }
-    ],
+    "keys": [jwk(_KEY.public, created_at="2026-11-23T08:00:00.000Z")],
     "retired": [],
 }
 
@@ -59,23 +55,4 @@ STATEMENT: Final[dict[str, Any]] = {
     },
 }
 
-ATTESTATION: Final[dict[str, Any]] = {
-    "payload": encode(canonical_json(STATEMENT)),
-    "payloadType": "application/vnd.in-toto+json",
-    "signatures": [
-        {
-            "keyid": _KID,
-            "sig": "KWyePPUnRNcQOWvDv2BMxr66o3ZUPi03LIjGYlfvCV+6"
-            "tll5RGIpEg0E4gVQ+4xlF3Oueoj3oVYOtt907oTtAg==",
-        }
-    ],
-}
-
-NOT_ATTESTED: Final[dict[str, Any]] = {
-    "type": "urn:safelora-gate:problem:not_attested",
-    "title": "Not Found",
-    "status": 404,
-    "detail": "the gate had no signing key when it made this result: post the adapter again, if it"
-    " has one now",
-    "code": "not_attested",
-}
+ATTESTATION: Final[dict[str, Any]] = seal(canonical_json(STATEMENT), _KEY).model_dump()

@@ -2,8 +2,10 @@
 
 from typing import Any, Final
 
+from app.answers import AGREED, AS_A_JOB, JSON_BODY, Answers, problems
 from app.examples import JOB
-from app.problems import MEDIA_TYPE
+from core.codes.adapters import SOURCES
+from core.codes.webhooks import HOOKS
 
 EVENT: Final[dict[str, Any]] = {
     "object": "event",
@@ -27,30 +29,6 @@ IGNORED: Final[dict[str, Any]] = {"ignored": "the rule wants another type"}
 WAITING: Final[dict[str, Any]] = {"waiting": "adapter_config.json"}
 SEVERAL: Final[dict[str, Any]] = {"jobs": [JOB], "others": [WAITING]}
 
-_PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
-_SIGNATURE_INVALID: Final[dict[str, Any]] = {
-    "type": "urn:safelora-gate:problem:hook_signature_invalid",
-    "title": "Unauthorized",
-    "status": 401,
-    "detail": "the event is not signed as this source's events are: check the secret on both sides",
-    "code": "hook_signature_invalid",
-}
-_NOT_FOUND: Final[dict[str, Any]] = {
-    "type": "urn:safelora-gate:problem:hook_not_found",
-    "title": "Not Found",
-    "status": 404,
-    "detail": "there is no such source of events: see SAFELORA_HOOKS",
-    "code": "hook_not_found",
-}
-
-
-def _refusal(description: str, example: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "description": description,
-        "content": {MEDIA_TYPE: {"schema": _PROBLEM, "example": example}},
-    }
-
-
 HOOK_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
@@ -70,7 +48,7 @@ _NO_JOB: Final = {
     "ignored": {"summary": "not for this rule", "value": IGNORED},
     "waiting": {"summary": "an adapter that is not whole yet", "value": WAITING},
 }
-RECEIVED: Final[dict[int | str, dict[str, Any]]] = {
+RECEIVED: Final[Answers] = {
     200: {
         "description": "No job is meant, or it has ended already",
         "content": {
@@ -90,10 +68,8 @@ RECEIVED: Final[dict[int | str, dict[str, Any]]] = {
         "headers": {"Location": {"schema": {"type": "string"}, "description": "the job"}},
         "content": {"application/json": {"example": JOB}},
     },
-    401: _refusal(
-        "No signature that fits (`hook_signature_invalid`), or one of more than five minutes ago or"
-        " ahead (`hook_timestamp_outside`)",
-        _SIGNATURE_INVALID,
+    **problems(
+        *(*HOOKS, *JSON_BODY, *SOURCES, *AGREED, "scratch_unavailable"),
+        at=AS_A_JOB,
     ),
-    404: _refusal("No source of this name", _NOT_FOUND),
 }

@@ -4,26 +4,24 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from app.examples import (
-    EVENT_STREAM,
-    INPUT_EXPIRED,
-    JOB_ENDED,
-    JOB_NOT_ENDED,
-    JOB_NOT_RETRYABLE,
-    PROBLEM,
-    QUEUE_FULL,
-    RESULT_EXPIRED,
-)
-from app.examples_attestation import ATTESTATION, NOT_ATTESTED
+from app import examples_webhooks as webhooks
+from app.answers import ANY, CODES_KEY, KEYED, Answers, completed
+from app.examples import ALIGNMENT, BUILDING, EVENT_STREAM, JOB, QUEUED
+from app.examples_attestation import ATTESTATION
+from app.intake.metadata import Metadata
+from app.links import add_links
 from app.openapi_webhooks import MESSAGES
-from app.problems import MEDIA_TYPE
+from app.policy_schema import complete_policy
+from app.report_example import REPORT
+from core.codes import ANSWERS
+from core.report import ENGINE_NAME, ENGINE_VERSION
 
 _SCHEMAS = "#/components/schemas/"
 _FILE: Final = {"type": "string", "contentMediaType": "application/octet-stream"}
-_METADATA: Final = {"type": "object", "additionalProperties": {"type": "string"}}
+_METADATA: Final = TypeAdapter(Metadata).json_schema()
 
 _FORM: Final[dict[str, Any]] = {
     "type": "object",
@@ -45,6 +43,10 @@ _FORM: Final[dict[str, Any]] = {
         "callback_url": {"type": "string", "description": "https://… that is told how it ended"},
     },
     "additionalProperties": False,
+    "oneOf": [
+        {"required": ["adapter", "config"], "properties": {"archive": False}},
+        {"required": ["archive"], "properties": {"adapter": False, "config": False}},
+    ],
 }
 
 JOB_BODY: Final[dict[str, Any]] = {
@@ -56,6 +58,12 @@ JOB_BODY: Final[dict[str, Any]] = {
                 "encoding": {
                     "policy": {"contentType": "application/json"},
                     "metadata": {"contentType": "application/json"},
+                },
+                "example": {
+                    "adapter": "the bytes of adapter_model.safetensors",
+                    "config": "the bytes of adapter_config.json",
+                    "alignment": "smollm2-135m",
+                    "metadata": {"run": "ft-2041"},
                 },
             },
             "application/json": {
@@ -103,68 +111,82 @@ POLICIES_BODY: Final[dict[str, Any]] = {
     }
 }
 
-_RETRY: Final = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
-_PROBLEM: Final = {"$ref": f"{_SCHEMAS}Problem"}
-_LOCATION: Final = {"Location": {"schema": {"type": "string"}, "description": "the job"}}
-ACCEPTED: Final[dict[int | str, dict[str, Any]]] = {
+_RETRY: Final = {
+    "Retry-After": {
+        "schema": {"type": "integer"},
+        "description": "seconds until it is worth asking",
+        "required": True,
+    }
+}
+
+
+def location(of: str) -> dict[str, Any]:
+    """The header that says where what was made is to be seen."""
+    return {"Location": {"schema": {"type": "string"}, "description": of, "required": True}}
+
+
+ACCEPTED: Final[Answers] = {
     200: {
         "description": "The result is there already",
-        "headers": _LOCATION,
+        "headers": location("the job"),
         "content": {"application/json": {"schema": {"$ref": f"{_SCHEMAS}JobView"}}},
     },
     202: {
         "description": "Accepted: kept, whatever happens",
-        "headers": _LOCATION | _RETRY,
-    },
-    503: {
-        "description": "As many jobs wait as may (`queue_full`): nothing was read or kept, and the"
-        " same request is good later. Or a part of the gate does not answer",
-        "headers": _RETRY,
-        "content": {MEDIA_TYPE: {"schema": _PROBLEM, "example": QUEUE_FULL}},
+        "headers": location("the job") | _RETRY,
     },
 }
+EXAMPLES: Final[dict[str, Any]] = {
+    "JobView": JOB,
+    "JobList": {"jobs": [JOB], "next_cursor": JOB["id"]},
+    "AlignmentView": ALIGNMENT,
+    "AlignmentList": {"alignments": [ALIGNMENT]},
+    "Report": REPORT,
+    "Health": {"status": "ok"},
+    "Version": {"name": ENGINE_NAME, "engine": ENGINE_VERSION},
+    "Envelope": ATTESTATION,
+    "WebhookView": webhooks.WEBHOOK,
+    "WebhookList": {"webhooks": [webhooks.WEBHOOK]},
+    "DeliveryView": webhooks.DELIVERY,
+    "DeliveryList": {"deliveries": [webhooks.DELIVERY]},
+    "SecretView": webhooks.SECRET,
+    "SecretShown": webhooks.SECRET_SHOWN,
+}
+"""Of what is answered, by the name of its schema."""
+_ACCEPTED_EXAMPLES: Final[dict[str, Any]] = {"JobView": QUEUED, "AlignmentView": BUILDING}
+"""Where the answer is 202."""
+REGISTERED: Final[Answers] = {
+    200: {
+        "description": "It is ready",
+        "headers": location("the alignment"),
+        "content": {"application/json": {"schema": {"$ref": f"{_SCHEMAS}AlignmentView"}}},
+    },
+    202: {"headers": location("the alignment")},
+}
 
 
-def _problem(description: str, example: dict[str, Any]) -> dict[str, Any]:
-    content = {MEDIA_TYPE: {"schema": _PROBLEM, "example": example}}
-    return {"description": description, "content": content}
+def _event(name: str, model: str) -> dict[str, Any]:
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"$ref": f"{_SCHEMAS}{model}"},
+    }
+    return {
+        "type": "object",
+        "required": ["event", "data"],
+        "properties": {"event": {"const": name}, "data": data, "id": {"type": "string"}},
+    }
 
 
-EXPIRED: Final[dict[int | str, dict[str, Any]]] = {
-    410: _problem("The result has expired: post the adapter again", RESULT_EXPIRED)
-}
-ATTESTED: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"content": {"application/json": {"example": ATTESTATION}}},
-    404: _problem("The result is not attested, or there is no such job", NOT_ATTESTED),
-    **EXPIRED,
-}
-CANCELLED: Final[dict[int | str, dict[str, Any]]] = {
-    409: _problem("The job ended before", JOB_ENDED)
-}
-RETRIED: Final[dict[int | str, dict[str, Any]]] = {
-    409: _problem(
-        "The job did not fail and was not cancelled (`job_not_retryable`), or its alignment is no"
-        " longer registered (`alignment_removed`)",
-        JOB_NOT_RETRYABLE,
-    ),
-    410: _problem("The job's input has expired: post the adapter again", INPUT_EXPIRED),
-}
-REMOVED: Final[dict[int | str, dict[str, Any]]] = {
-    204: {"description": "It is gone"},
-    409: _problem("The job has not ended: cancel it first", JOB_NOT_ENDED),
-}
-EVENTS: Final[dict[int | str, dict[str, Any]]] = {
+_EVENT: Final = {"oneOf": [_event("state", "JobView"), _event("progress", "ProgressView")]}
+EVENTS: Final[Answers] = {
     200: {
         "description": "Server-sent events: `state` with a JobView, `progress` with a ProgressView",
-        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": EVENT_STREAM}},
+        "content": {"text/event-stream": {"itemSchema": _EVENT, "example": EVENT_STREAM}},
     },
     204: {"description": "The last event was seen: browsers do not connect again"},
 }
 
-_ERROR: Final[dict[str, Any]] = {
-    "description": "What is wrong and what to do about it, with a stable code",
-    "content": {MEDIA_TYPE: {"schema": _PROBLEM, "example": PROBLEM}},
-}
 _BEARER: Final = {"type": "http", "scheme": "bearer", "description": "a key of this gate"}
 _METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -191,12 +213,15 @@ def _document(app: FastAPI, models: tuple[type[BaseModel], ...]) -> dict[str, An
     components["schemas"] = definitions["$defs"] | components.get("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
+    components["schemas"]["Problem"]["properties"]["code"]["enum"] = sorted(ANSWERS)
+    complete_policy(components["schemas"])
     components["securitySchemes"] = {"key": _BEARER}
     document["webhooks"] = MESSAGES
     for path, item in document["paths"].items():
         for method in _METHODS:
             if method in item:
                 _complete(item[method], open_to_all=_needs_no_key(path))
+    add_links(document)
     return document
 
 
@@ -206,7 +231,16 @@ def _needs_no_key(path: str) -> bool:
 
 def _complete(operation: dict[str, Any], *, open_to_all: bool) -> None:
     responses = operation["responses"]
-    responses.pop("422", None)  # FastAPI's own form of a validation error, which is never sent
-    responses["default"] = _ERROR
+    if CODES_KEY not in responses.get("422", {}):
+        responses.pop("422", None)  # FastAPI's own form of an error, which is never sent
+    asked = any(parameter["in"] == "query" for parameter in operation.get("parameters", []))
+    common = (*ANY, *(() if open_to_all else KEYED), *(("validation_failed",) if asked else ()))
+    operation["responses"] = completed(responses, common)
+    for status, answer in responses.items():
+        media = answer.get("content", {}).get("application/json", {})
+        name = media.get("schema", {}).get("$ref", "").removeprefix(_SCHEMAS)
+        examples = _ACCEPTED_EXAMPLES if status == "202" else EXAMPLES
+        if name in examples:  # FastAPI leaves nulls out of those that a route gives
+            media["example"] = examples[name]
     if not open_to_all:
         operation["security"] = [{"key": []}]

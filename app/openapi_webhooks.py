@@ -3,16 +3,10 @@
 from typing import Any, Final, get_args
 
 from app import examples_webhooks as examples
-from app.problems import MEDIA_TYPE
+from app.answers import CALLED, JSON_BODY, Answers, problems
 from core.webhooks.endpoints import EventType
 
-Responses = dict[int | str, dict[str, Any]]
 _SCHEMAS = "#/components/schemas/"
-
-
-def _problem(description: str, example: dict[str, Any]) -> dict[str, Any]:
-    content = {MEDIA_TYPE: {"schema": {"$ref": f"{_SCHEMAS}Problem"}, "example": example}}
-    return {"description": description, "content": content}
 
 
 def _body(schema: str, example: dict[str, Any]) -> dict[str, Any]:
@@ -24,18 +18,8 @@ def _answer(description: str, example: Any) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"example": example}}}
 
 
-_REFUSED: Final[Responses] = {
-    403: _problem(
-        "Not a place that the gate calls (`webhook_not_allowed`), or it calls none"
-        " (`webhooks_disabled`)",
-        examples.NOT_ALLOWED,
-    ),
-    409: _problem(
-        "No secret yet (`webhook_secret_missing`), or too many webhooks (`webhook_limit`)",
-        examples.SECRET_MISSING,
-    ),
-}
-_UNKNOWN: Final[Responses] = {404: _problem("There is no such webhook", examples.NOT_FOUND)}
+_REFUSED: Final = problems(*JSON_BODY, *CALLED, "webhook_limit", at={"webhook_secret_missing": 409})
+_UNKNOWN: Final = problems("webhook_not_found")
 
 
 def _header(name: str, description: str) -> dict[str, Any]:
@@ -88,31 +72,28 @@ MESSAGES: Final[dict[str, Any]] = {
 WEBHOOK_BODY: Final = _body("WebhookOrder", examples.ORDER)
 CHANGE_BODY: Final = _body("WebhookChange", examples.CHANGE)
 
-REGISTERED: Final[Responses] = {
-    201: _answer("Registered", examples.WEBHOOK),
-    **_REFUSED,
-}
-LISTED: Final[Responses] = {200: _answer("All webhooks", {"webhooks": [examples.WEBHOOK]})}
-SHOWN: Final[Responses] = {200: _answer("The webhook", examples.WEBHOOK), **_UNKNOWN}
-CHANGED: Final[Responses] = {
+REGISTERED: Final[Answers] = {201: _answer("Registered", examples.WEBHOOK), **_REFUSED}
+LISTED: Final[Answers] = {200: _answer("All webhooks", {"webhooks": [examples.WEBHOOK]})}
+SHOWN: Final[Answers] = {200: _answer("The webhook", examples.WEBHOOK), **_UNKNOWN}
+CHANGED: Final[Answers] = {
     200: _answer("The webhook as it is now", examples.WEBHOOK | examples.CHANGE),
     **_REFUSED,
     **_UNKNOWN,
 }
-REMOVED: Final[Responses] = {204: {"description": "It is gone"}, **_UNKNOWN}
-SECRET_MADE: Final[Responses] = {201: _answer("The secret", examples.SECRET_SHOWN)}
-SECRET_TOLD: Final[Responses] = {
+REMOVED: Final[Answers] = {204: {"description": "It is gone"}, **_UNKNOWN}
+SECRET_MADE: Final[Answers] = {201: _answer("The secret", examples.SECRET_SHOWN)}
+SECRET_TOLD: Final[Answers] = {
     200: _answer("When it was made", examples.SECRET),
-    404: _problem("There is none yet", examples.NO_SECRET),
+    **problems("webhook_secret_missing", at={"webhook_secret_missing": 404}),
 }
-DELIVERIES: Final[Responses] = {
-    200: _answer("All deliveries of the job", {"deliveries": [examples.DELIVERY]})
+DELIVERIES: Final[Answers] = {
+    200: _answer("All deliveries of the job", {"deliveries": [examples.DELIVERY]}),
+    **problems("job_not_found"),
 }
-REPLAYED: Final[Responses] = {
+REPLAYED: Final[Answers] = {
     202: _answer(
         "An attempt is made at once",
         examples.DELIVERY | {"next_attempt_at": "2026-11-27T09:32:00.000Z"},
     ),
-    404: _problem("There is no such delivery", examples.DELIVERY_NOT_FOUND),
-    409: _problem("An attempt is about to be made", examples.DELIVERY_DUE),
+    **problems("webhooks_disabled", "job_not_found", "delivery_not_found", "delivery_due"),
 }

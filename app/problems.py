@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from core.errors import GateError, QueueError, QueueFull, StoreError, TooManyRequests
 
@@ -21,10 +22,13 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
 
 _log = logging.getLogger(__name__)
-_HTTP_CODES = {
-    404: ("not_found", "there is nothing at this address: see /docs"),
-    405: ("method_not_allowed", "this address does not take that method: see the Allow header"),
-    413: ("too_large", "the request body is larger than is accepted here"),
+HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+OTHER_HTTP_CODE = "http_error"
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+_HTTP_DETAILS = {
+    404: "there is nothing at this address: see /docs",
+    405: "this address does not take that method: see the Allow header",
+    413: "the request body is larger than is accepted here",
 }
 _OURS = {
     "store_unavailable": "the object store does not answer as it should: try again",
@@ -111,10 +115,24 @@ async def _validation_error(_: Request, error: Exception) -> Response:
     return problem(422, "validation_failed", detail, details={"problems": problems})
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  (as registered)
-    code, detail = _HTTP_CODES.get(error.status_code, ("http_error", error.detail))
-    return problem(error.status_code, code, detail, headers=error.headers)
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {**(headers or {}), "Allow": _allowed(request)}
+    code = HTTP_CODES.get(error.status_code, OTHER_HTTP_CODE)
+    detail = _HTTP_DETAILS.get(error.status_code, error.detail)
+    return problem(error.status_code, code, detail, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """Every method of the address, where the framework names those of one route alone."""
+
+    def takes(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return ", ".join(filter(takes, _METHODS))
 
 
 async def _gone(_: Request, __: Exception) -> Response:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
-from app.examples import JOB
 from app.services import Services
 from core.errors import NotFound, QueueError
 from core.findings import Finding
@@ -58,8 +57,6 @@ class JobView(View):
     `findings` are the first of each kind; the report has all `findings_total`. `retry_of`: the job
     that this one does again.
     """
-
-    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [JOB]})
 
     id: str
     state: JobState

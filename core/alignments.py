@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from core.canonical import Json, digest, pretty_json
 from core.errors import Unprocessable
@@ -170,7 +170,11 @@ def _checked_model_name(text: str) -> str:
     return text
 
 
-ModelName = Annotated[str, AfterValidator(_checked_model_name)]
+ModelName = Annotated[
+    str,
+    AfterValidator(_checked_model_name),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MODEL_NAME_LIMIT}),
+]
 
 
 class BuildFailure(Frozen):

@@ -10,11 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.access import ALIGNMENTS, AlignmentsCaller, AnyCaller, Caller
+from app.answers import JSON_BODY, problems
 from app.bodies import read_json
 from app.checkpoints import checkpoint_place
 from app.intake.order import invalid
 from app.intake.terms import find_alignment
-from app.openapi import ALIGNMENT_BODY, POLICIES_BODY
+from app.openapi import ALIGNMENT_BODY, POLICIES_BODY, REGISTERED
 from app.services import Served, Services
 from app.views import ProgressView, View, progress_of
 from core.alignments import (
@@ -39,6 +40,8 @@ from core.store.base import ObjectExists
 
 _MAX_JSON = 2**20
 _log = logging.getLogger(__name__)
+
+_UNKNOWN = problems("alignment_not_found", at={"alignment_not_found": 404})
 
 router = APIRouter(prefix="/v1/alignments", tags=["alignments"])
 
@@ -107,6 +110,11 @@ class AlignmentList(View):
     "",
     response_model=AlignmentView,
     status_code=202,
+    responses=REGISTERED
+    | problems(
+        *(*JSON_BODY, "source_invalid", "source_not_allowed", "source_not_found"),
+        *("alignment_exists", "alignment_policies_differ", "default_below_floor"),
+    ),
     openapi_extra=ALIGNMENT_BODY,
     summary="Register a pair of checkpoints",
 )
@@ -132,7 +140,7 @@ def list_alignments(services: Served, caller: AnyCaller) -> AlignmentList:
     return AlignmentList(alignments=[_view(services, record, caller) for record in records])
 
 
-@router.get("/{name}", response_model=AlignmentView, summary="One alignment")
+@router.get("/{name}", response_model=AlignmentView, responses=_UNKNOWN, summary="One alignment")
 def get_alignment(services: Served, caller: AnyCaller, name: str) -> AlignmentView:
     return _view(services, _found(services, name), caller)
 
@@ -140,6 +148,11 @@ def get_alignment(services: Served, caller: AnyCaller, name: str) -> AlignmentVi
 @router.patch(
     "/{name}",
     response_model=AlignmentView,
+    responses=problems(
+        *(*JSON_BODY, "alignment_not_found", "alignment_changed", "default_below_floor"),
+        *("alignment_rank_too_small", "alignment_not_float32"),
+        at={"alignment_not_found": 404},
+    ),
     openapi_extra=POLICIES_BODY,
     summary="Change how adapters are judged",
 )
@@ -158,7 +171,7 @@ async def patch_alignment(
     return await run_in_threadpool(_judged_by, services, name, order, caller)
 
 
-@router.delete("/{name}", status_code=204, summary="Remove an alignment's name")
+@router.delete("/{name}", status_code=204, responses=_UNKNOWN, summary="Remove an alignment's name")
 def delete_alignment(services: Served, _: AlignmentsCaller, name: str) -> None:
     """The name alone: jobs that were accepted under it go on, and it may be registered again.
 

@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from app.access import JobsCaller
+from app.answers import problems
 from app.following import FINAL_ID, find_result, follow
 from app.openapi import EVENTS
 from app.services import Served
@@ -17,7 +18,12 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 _UNBUFFERED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-@router.get("/{job_id}/events", response_class=Response, responses=EVENTS, summary="Follow a job")
+@router.get(
+    "/{job_id}/events",
+    response_class=Response,
+    responses=EVENTS | problems("job_not_found", "too_many_streams"),
+    summary="Follow a job",
+)
 async def get_events(
     services: Served,
     caller: JobsCaller,

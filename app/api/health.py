@@ -6,6 +6,7 @@ from collections.abc import Callable
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from app.answers import problems
 from app.problems import problem
 from app.services import Served
 from app.views import View
@@ -33,7 +34,12 @@ async def livez() -> Health:
     return Health()
 
 
-@router.get("/readyz", response_model=Health, summary="The object store and Redis answer")
+@router.get(
+    "/readyz",
+    response_model=Health,
+    responses=problems("not_ready"),
+    summary="The object store and Redis answer",
+)
 def readyz(services: Served) -> Response | Health:
     checks = {"store": services.store.check, "redis": services.queue.ping}
     failed = [name for name, check in checks.items() if not _passes(name, check)]

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.access import Caller, JobsCaller
+from app.answers import AGREED, AS_A_JOB, IDEMPOTENT, JSON_BODY, problems
 from app.bodies import read_json
 from app.intake.accept import accept
 from app.intake.form import receive_form
@@ -30,6 +31,7 @@ from app.views import (
     mark_accepted,
     snapshot,
 )
+from core.codes.adapters import ARCHIVES, PARTS, SOURCES
 from core.errors import RecordUnreadable, UnsupportedMediaType
 from core.jobs import JOB_ID_PATTERN, JobRequest, JobState
 
@@ -38,6 +40,12 @@ _MAX_JSON = 256 * 2**10
 _SCANNED = 200  # jobs looked at for one page, whatever fits
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
+_REFUSED = problems(
+    *(*JSON_BODY, "body_empty", *PARTS, *ARCHIVES, *SOURCES, *IDEMPOTENT),
+    *(*AGREED, "scratch_unavailable"),
+    at=AS_A_JOB,
+)
+
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 
@@ -45,7 +53,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
     "",
     response_model=JobView,
     status_code=202,
-    responses=ACCEPTED,
+    responses=ACCEPTED | _REFUSED,
     openapi_extra=JOB_BODY,
     summary="Sanitize an adapter",
 )
@@ -102,7 +110,12 @@ def list_jobs(
     return JobList(jobs=found, next_cursor=None)
 
 
-@router.get("/{job_id}", response_model=JobView, summary="One job")
+@router.get(
+    "/{job_id}",
+    response_model=JobView,
+    responses=problems("job_not_found", "too_many_streams"),
+    summary="One job",
+)
 async def get_job(
     request: Request,
     services: Served,

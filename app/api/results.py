@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, BinaryIO, Final
+from typing import Annotated, BinaryIO, Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from app.access import Caller, JobsCaller
+from app.answers import Answers, problems
 from app.negotiation import prefers_html
-from app.openapi import ATTESTED, EXPIRED
+from app.openapi import location
 from app.services import Served, Services
 from app.views import find_job, has_adapter
 from core.archives.pack import Packed, zip_chunks
@@ -28,7 +29,21 @@ _PACKED = (*_FILES, layout.ATTESTATION)
 _NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 _INERT = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 _JSON = "application/json"
-_REDIRECT: Final[dict[int | str, dict[str, Any]]] = {303: {"description": "Where it lies"}}
+_REDIRECT: Final[Answers] = {
+    303: {"description": "Where it lies", "headers": location("a URL that is good for a while")}
+}
+_NO_REPORT: Final = (
+    *("job_not_found", "job_not_finished", "job_failed", "job_cancelled"),
+    "result_expired",
+)
+_NO_ADAPTER: Final = (*_NO_REPORT, "job_rejected", "no_adapter")
+
+
+def _content(media_type: str) -> Answers:
+    return {200: {"content": {media_type: {"schema": {"type": "string"}}}}}
+
+
+_PAGE: Final = _content("text/html")
 
 router = APIRouter(prefix="/v1/jobs", tags=["results"])
 
@@ -37,7 +52,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["results"])
     "/{job_id}/report",
     response_model=Report,
     summary="The report, layer by layer",
-    responses={200: {"content": {"text/html": {}}}, **EXPIRED},
+    responses=_PAGE | problems(*_NO_REPORT),
 )
 def get_report(request: Request, services: Served, caller: JobsCaller, job_id: str) -> Response:
     """As JSON, or as a page for who prefers `text/html`."""
@@ -49,7 +64,7 @@ def get_report(request: Request, services: Served, caller: JobsCaller, job_id: s
     "/{job_id}/report.json",
     response_model=Report,
     summary="The report as JSON",
-    responses=EXPIRED,
+    responses=problems(*_NO_REPORT),
 )
 def get_report_json(services: Served, caller: JobsCaller, job_id: str) -> Response:
     return _report(services, caller, job_id, html=False)
@@ -59,7 +74,7 @@ def get_report_json(services: Served, caller: JobsCaller, job_id: str) -> Respon
     "/{job_id}/report.html",
     response_class=Response,
     summary="The report as a page",
-    responses={200: {"content": {"text/html": {}}}, **EXPIRED},
+    responses=_PAGE | problems(*_NO_REPORT),
 )
 def get_report_html(services: Served, caller: JobsCaller, job_id: str) -> Response:
     return _report(services, caller, job_id, html=True)
@@ -69,7 +84,7 @@ def get_report_html(services: Served, caller: JobsCaller, job_id: str) -> Respon
     "/{job_id}/adapter",
     response_class=Response,
     summary="The sanitized adapter as a .zip",
-    responses={200: {"content": {"application/zip": {}}}, **_REDIRECT, **EXPIRED},
+    responses=_content("application/zip") | _REDIRECT | problems(*_NO_ADAPTER),
 )
 def get_adapter(services: Served, caller: JobsCaller, job_id: str) -> Response:
     """A redirect to the object store, or the archive itself where that is a local folder."""
@@ -89,9 +104,16 @@ def get_adapter(services: Served, caller: JobsCaller, job_id: str) -> Response:
     "/{job_id}/adapter/{filename}",
     response_class=Response,
     summary="One file of the sanitized adapter",
-    responses={200: {"content": {"application/octet-stream": {}}}, **_REDIRECT, **EXPIRED},
+    responses=_content("application/octet-stream")
+    | _REDIRECT
+    | problems(*_NO_ADAPTER, "file_not_found"),
 )
-def get_adapter_file(services: Served, caller: JobsCaller, job_id: str, filename: str) -> Response:
+def get_adapter_file(
+    services: Served,
+    caller: JobsCaller,
+    job_id: str,
+    filename: Annotated[str, Path(json_schema_extra={"enum": list(_PACKED)})],
+) -> Response:
     """`adapter_model.safetensors`, `adapter_config.json`, or `attestation.json` if it has one."""
     commit = _published(services, caller, job_id)
     facts = commit.file(filename) if filename in _PACKED else None
@@ -115,7 +137,7 @@ def get_adapter_file(services: Served, caller: JobsCaller, job_id: str, filename
     "/{job_id}/attestation",
     response_model=Envelope,
     summary="What the gate did, signed",
-    responses=ATTESTED,
+    responses=problems(*_NO_ADAPTER, "not_attested"),
 )
 def get_attestation(services: Served, caller: JobsCaller, job_id: str) -> Response:
     """An in-toto Statement in a DSSE envelope: the adapter's files, and what was done to which

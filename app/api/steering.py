@@ -6,18 +6,27 @@ from starlette.responses import Response
 
 from app import steering
 from app.access import JobsCaller
+from app.answers import IDEMPOTENT, problems
 from app.intake.idempotency import IdempotencyKey
 from app.intake.room import check_room
-from app.openapi import ACCEPTED, CANCELLED, REMOVED, RETRIED
+from app.openapi import ACCEPTED
 from app.scratch import scratch_folder
 from app.services import Served
 from app.views import JobView, job_view, mark_accepted, snapshot
+
+_NOT_RETRIED = problems(
+    *("job_not_found", "job_not_retryable", "alignment_removed", "policy_below_floor"),
+    *("input_expired", *IDEMPOTENT, "queue_full", "scratch_unavailable"),
+)
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 
 @router.post(
-    "/{job_id}/cancel", response_model=JobView, responses=CANCELLED, summary="Cancel a job"
+    "/{job_id}/cancel",
+    response_model=JobView,
+    responses=problems("job_not_found", "job_ended"),
+    summary="Cancel a job",
 )
 def cancel_job(services: Served, caller: JobsCaller, job_id: str) -> JobView:
     """It is `cancelled` from here on; a worker that has it in hand stops at its next module.
@@ -31,7 +40,7 @@ def cancel_job(services: Served, caller: JobsCaller, job_id: str) -> JobView:
     "/{job_id}/retry",
     response_model=JobView,
     status_code=202,
-    responses=ACCEPTED | RETRIED,
+    responses=ACCEPTED | _NOT_RETRIED,
     summary="Try a job again",
 )
 async def retry_job(
@@ -61,7 +70,7 @@ async def retry_job(
     "/{job_id}",
     status_code=204,
     response_class=Response,
-    responses=REMOVED,
+    responses=problems("job_not_found", "job_not_ended"),
     summary="Remove a job that has ended",
 )
 def delete_job(services: Served, caller: JobsCaller, job_id: str) -> Response:

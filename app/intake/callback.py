@@ -8,7 +8,7 @@ from app.services import Services
 def check_callback(services: Services, caller: Caller, url: str | None) -> None:
     """As far as that can be judged before the URL is used: its addresses are at each connection.
 
-    Raises `Unprocessable` (`callback_url_invalid`), `Forbidden` (`callback_not_allowed`,
+    Raises `Unprocessable` (`url_invalid`), `Forbidden` (`url_not_allowed`,
     `webhooks_disabled`), `Conflict` (`webhook_secret_missing`) or `StoreError`.
     """
     if url is not None:

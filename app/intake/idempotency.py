@@ -13,15 +13,16 @@ from core.model import Frozen
 from core.store import layout
 from core.store.base import ObjectExists, ObjectMissing, ObjectStore
 
+_FORM = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
+
 IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
         description="the same request sent again under it makes no second job",
+        json_schema_extra={"pattern": f"^{_FORM.pattern}$"},
     ),
 ]
-
-_FORM = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
 
 
 class Claim(Frozen):

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from app.intake.form import Form, not_available
+from app.intake.metadata import Metadata
 from core.archives import UnpackedFile, unpack
 from core.canonical import Json, digest, parse_json_strictly
 from core.errors import TooLarge, Unprocessable
@@ -16,13 +17,6 @@ from core.settings import LimitSettings
 from core.sources import Pinned
 from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
 
-Metadata = Annotated[
-    dict[
-        Annotated[str, Field(min_length=1, max_length=64)],
-        Annotated[str, Field(max_length=1024)],
-    ],
-    Field(max_length=64, description="Yours to label the job with; handed back as it came."),
-]
 _METADATA: TypeAdapter[dict[str, str]] = TypeAdapter(Metadata)
 
 

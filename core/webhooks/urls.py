@@ -87,15 +87,15 @@ def parse_origin(text: str) -> Origin:
 def check_url(text: str, allow: Collection[Origin], *, named: Named) -> ReceiverUrl:
     """The URL, as far as it can be judged before its name is resolved.
 
-    Raises `Unprocessable` (`callback_url_invalid`, `webhook_url_invalid`) or `Forbidden`
-    (`callback_not_allowed`, `webhook_not_allowed`). Its addresses are judged at each connection.
+    Raises `Unprocessable` (`url_invalid`) or `Forbidden` (`url_not_allowed`). Its addresses are
+    judged at each connection.
     """
     field = "callback_url" if named == "callback" else "url"
     try:
         origin, target = parse_url(text)
     except ValueError as error:
         raise Unprocessable(
-            f"{field} cannot be used: {error}", code=f"{named}_url_invalid", field=field
+            f"{field} cannot be used: {error}", code="url_invalid", field=field
         ) from error
     if origin in allow:
         return ReceiverUrl(origin, target, listed=True)
@@ -104,7 +104,7 @@ def check_url(text: str, allow: Collection[Origin], *, named: Named) -> Receiver
         raise Forbidden(
             f"{field} is not allowed: {why}. Give a public https URL on port 443, or have the"
             " operator list its scheme, host and port in SAFELORA_WEBHOOKS__ALLOW",
-            code=f"{named}_not_allowed",
+            code="url_not_allowed",
             field=field,
         )
     return ReceiverUrl(origin, target, listed=False)

@@ -91,7 +91,7 @@ def test_same_key_is_the_same_job_though_the_source_changed(
         ({"source": "s3://b/a/", "policy": {"selection": {"threshold": 2}}}, 422, "policy_invalid"),
         ({"source": "upload:17"}, 422, "not_available"),
         ({"source": "s3://b/a/", "destination": "s3://b/"}, 422, "not_available"),
-        ({"source": "s3://b/a/", "callback_url": "https://x"}, 403, "callback_not_allowed"),
+        ({"source": "s3://b/a/", "callback_url": "https://x"}, 403, "url_not_allowed"),
         ({"source": "https://example.org/a.zip"}, 422, "source_invalid"),
         ({"source": "file:///etc/passwd"}, 422, "source_invalid"),
         ({"source": f"s3://{BUCKET}/elsewhere/"}, 403, "source_not_allowed"),

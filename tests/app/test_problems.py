@@ -31,10 +31,12 @@ def test_unknown_address(gate: Gate, path: str) -> None:
 
 
 def test_wrong_method(gate: Gate) -> None:
-    """405 says which are right."""
+    """405 says which are right, all of them."""
     response = gate.client.delete("/v1/jobs")
     assert (response.status_code, code_of(response)) == (405, "method_not_allowed")
-    assert response.headers["allow"] in ("GET", "POST")
+    assert response.headers["allow"] == "GET, POST"
+    named = gate.client.post("/v1/alignments/base")
+    assert named.headers["allow"] == "DELETE, GET, PATCH"
 
 
 def test_unforeseen_error_is_opaque(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:

@@ -28,7 +28,7 @@ from core.store.base import ObjectStore
 from core.store.settings import StoreSettings
 from tests.servers import ValkeyServer, free_ports
 from tests.service.running import store_environment
-from tests.service.test_up import up
+from tests.service.up import up
 
 DONE, FAILED, WRONG_ARGUMENTS = 0, 1, 2
 START_SECONDS = 60.0

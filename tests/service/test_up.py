@@ -8,36 +8,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
 
-from tests.servers import free_ports
 from tests.service.running import golden_parts
+from tests.service.up import START_SECONDS, key_in, up, url_in
 from tests.worker.making import GOLDEN
-
-START_SECONDS = 90
-
-
-@contextmanager
-def up(data: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The command, once it says that it is ready, and the address that it printed."""
-    (port,) = free_ports(1)
-    output = data.parent / f"up-{port}.log"
-    command = [sys.executable, "-m", "app.cli", "up", "--data", str(data), "--port", str(port)]
-    with output.open("w") as log:
-        process = subprocess.Popen([*command, *flags], stdout=log, stderr=log, text=True)
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while "Ctrl-C" not in output.read_text() and process.poll() is None:
-            assert time.monotonic() < deadline, output.read_text()
-            time.sleep(0.1)
-        yield process, output.read_text()
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
 
 
 def children(data: Path) -> list[str]:
@@ -57,8 +35,8 @@ def test_up_serves_with_its_first_key_and_stops_clean(tmp_path: Path) -> None:
     """Ready means ready; the printed key works, another does not; Ctrl-C leaves no process."""
     data = tmp_path / "data"
     with up(data) as (process, said):
-        url = re.findall(r"ready at (http://\S+)", said)[0]
-        key = re.findall(r"key: +(slg_\S+)", said)[0]
+        url = url_in(said)
+        key = key_in(said)
         answers = [
             httpx2.get(f"{url}/v1/jobs", headers={"Authorization": f"Bearer {k}"}, trust_env=False)
             for k in (key, key[:-1] + "!")
@@ -76,7 +54,7 @@ def test_ctrl_c_loses_no_job(tmp_path: Path) -> None:
     data = tmp_path / "data"
     flags = ("--checkpoints", str(GOLDEN))
     with up(data, *flags) as (_, said):
-        key = re.findall(r"key: +(slg_\S+)", said)[0]
+        key = key_in(said)
         with client_of(said, key) as client:
             pair = {"name": "tiny", "base": str(GOLDEN / "base")}
             pair["aligned"] = str(GOLDEN / "aligned")
@@ -91,7 +69,7 @@ def test_ctrl_c_loses_no_job(tmp_path: Path) -> None:
 
 def client_of(said: str, key: str) -> httpx2.Client:
     return httpx2.Client(
-        base_url=re.findall(r"ready at (http://\S+)", said)[0],
+        base_url=url_in(said),
         headers={"Authorization": f"Bearer {key}"},
         trust_env=False,
     )
@@ -120,14 +98,14 @@ def test_up_keeps_its_keys_and_shows_none_twice(tmp_path: Path) -> None:
     """A second start knows the first key and prints none; a second stack at once is refused."""
     data = tmp_path / "data"
     with up(data) as (_, said):
-        key = re.findall(r"key: +(slg_\S+)", said)[0]
+        key = key_in(said)
         with up(data) as (second, refusal):
             assert second.wait(30) == 1
         assert "stack_failed" in refusal
     with up(data) as (_, said):
         assert key not in said
         assert "slg_" not in said
-        url = re.findall(r"ready at (http://\S+)", said)[0]
+        url = url_in(said)
         headers = {"Authorization": f"Bearer {key}"}
         answer = httpx2.get(f"{url}/v1/jobs", headers=headers, trust_env=False)
         assert answer.status_code == 200

@@ -79,7 +79,7 @@ def test_the_operators_list_is_exact() -> None:
     ):
         with pytest.raises(RequestError) as refused:
             check_url(url, allow.allowed(), named="webhook")
-        assert refused.value.code == "webhook_not_allowed"
+        assert refused.value.code == "url_not_allowed"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tests.worker.webhooks.receiver import receiving
 from worker.webhooks.sender import Sender
 
 PUBLIC = "93.184.215.14"
-INVALID, FORBIDDEN = "callback_url_invalid", "callback_not_allowed"
+INVALID, FORBIDDEN = "url_invalid", "url_not_allowed"
 
 
 @dataclass(frozen=True)
