@@ -96,9 +96,8 @@ def _onward(terms: Terms, response: httpx2.Response) -> Flow[httpx2.Response]:
     try:
         there = here.join(response.headers["Location"])
     except httpx2.InvalidURL as error:
-        raise GateFailed("the gate sends us to what is no address", code="redirect_refused") from (
-            error
-        )
+        words = "the gate sends us to what is no address"
+        raise GateFailed(words, code="redirect_refused") from error
     yield Close(response)
     if there.scheme not in ("http", "https") or (here.scheme == "https" != there.scheme):
         raise GateFailed(f"the gate sends us to {there.scheme}://", code="redirect_refused")

@@ -15,8 +15,20 @@ import uvicorn
 @contextmanager
 def served(app: Any) -> Iterator[str]:
     """The app on a socket; its address."""
+
+    async def closing_its_feed(scope: Any, receive: Any, send: Any) -> None:
+        """The feed lives in the loop that followers were served in, and ends with it."""
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await app.state.services.feed.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
     config = uvicorn.Config(
-        app, port=0, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=5
+        closing_its_feed, port=0, ws="none", log_config=None, timeout_graceful_shutdown=5
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
