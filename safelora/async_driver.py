@@ -1,4 +1,4 @@
-"""Takes the steps of a flow, and awaits: the same as `driver.py`, for asyncio and trio."""
+"""Takes the steps of a flow, and awaits: the same as `driver.py`."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any

@@ -20,7 +20,7 @@ from safelora.wire import Terms
 
 
 class AsyncGate:
-    """As `Gate`, for asyncio and trio. `http` is an `httpx2.AsyncClient` of yours."""
+    """As `Gate`, for asyncio. `http` is an `httpx2.AsyncClient` of yours."""
 
     def __init__(
         self,

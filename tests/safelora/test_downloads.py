@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.policy import Policy
@@ -248,6 +248,7 @@ def test_store_that_does_not_give_it_is_said_so(
     assert kept(tmp_path) == {}
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=300), cuts=st.lists(st.integers(0, 300), max_size=4))
 def test_whole_or_nothing(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, cuts: list[int]

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 from anyio.from_thread import start_blocking_portal
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safelora import AsyncGate, Event, Gate, NoGate, Patience, RequestRefused, Unavailable
@@ -63,6 +63,7 @@ def ids_of(events: list[Event]) -> list[str]:
     return [event.id for event in events]
 
 
+@settings(deadline=None)
 @given(steps=st.integers(0, 4), cuts=st.lists(st.integers(0, 900), max_size=6))
 def test_every_event_comes_once_and_in_order(steps: int, cuts: list[int]) -> None:
     """Wherever it is cut: in an id, between two events, before the first."""

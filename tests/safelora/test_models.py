@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -23,6 +23,7 @@ anything = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(more=st.dictionaries(names, anything, max_size=3), state=st.text(), verdict=st.text())
 def test_unknown_is_kept(more: dict[str, Any], state: str, verdict: str) -> None:
     """Fields, states, verdicts, severities: none breaks the client, none is lost."""

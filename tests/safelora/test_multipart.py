@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from python_multipart.multipart import FormParser
 
@@ -41,6 +41,7 @@ def parsed(body: Multipart) -> dict[str, bytes]:
     return found
 
 
+@settings(deadline=None)
 @given(fields=texts, data=st.binary(max_size=200), size=st.integers(0, 3_000_000))
 def test_parts_come_through(
     tmp_path_factory: pytest.TempPathFactory, fields: dict[str, str], data: bytes, size: int

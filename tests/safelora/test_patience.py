@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safelora import Patience
@@ -14,6 +14,7 @@ chances = st.floats(0, 1, exclude_max=True)
 NOW = datetime(2026, 11, 27, 12, 0, 0, tzinfo=UTC)
 
 
+@settings(deadline=None)
 @given(
     whole=seconds,
     first=st.floats(0.01, 10),
@@ -43,6 +44,7 @@ def test_pause_keeps_within_bounds(
         assert waited + pause <= whole
 
 
+@settings(deadline=None)
 @given(tries=st.integers(1, 2000), chance=chances)
 def test_pauses_never_get_shorter(tries: int, chance: float) -> None:
     pauses = [Patience(1e9).pause(n, 0.0, None, chance) or 0.0 for n in (tries, tries + 1)]
@@ -73,6 +75,7 @@ def test_retry_after_is_a_number_or_a_date(text: str, expected: float | None) ->
     assert retry_after({"Retry-After": text}, NOW) == expected
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_header_breaks_the_client(text: str) -> None:
     found = retry_after({"Retry-After": text}, NOW)
