@@ -2,10 +2,10 @@
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import httpx2
 import typer
 from rich.console import Console
 
@@ -15,18 +15,18 @@ from app.calibrating import (
     Laboratory,
     find_folders,
     ready_alignment,
-    write_policy,
 )
-from app.client import OrderRefused, open_client
-from app.terminal import FAILED, INTERRUPTED, bar, fail, refused, wrong
+from app.gates import HERE, AllowHttp, Key, Url, open_gate, told
+from app.terminal import FAILED, Show, bar, fail, wrong
 from core.alignments import NAME_PATTERN
 from core.calibration.knobs import KnobName, first_knob, knob_of
+from core.calibration.measured import Measured
 from core.calibration.record import CalibratedAlignment, Calibration, compare
-from core.errors import GateError
 from core.floor import below_floor
 from core.policy import MethodName, Policy
 from core.render.calibration import calibration_svg, print_calibration
 from core.render.terminal import finding_text
+from safelora import Gate
 
 
 def calibrate(
@@ -55,46 +55,34 @@ def calibrate(
     force: Annotated[
         bool, typer.Option("--force", help="with --write: even if it is not recommended")
     ] = False,
-    url: Annotated[str, typer.Option(help="address of the gate")] = "http://127.0.0.1:8000",
-    key: Annotated[
-        str | None,
-        typer.Option(
-            envvar="SAFELORA_KEY", help="a key with scope jobs, and alignments for --write"
-        ),
-    ] = None,
+    url: Url = HERE,
+    key: Key = None,
+    allow_http: AllowHttp = False,
 ) -> None:
     """Score your own adapters and propose a setting, with the trade-off as a picture.
 
     Exit code 0 compared, or written; 1 an adapter was rejected, the gate failed, or --write of what
-    is not recommended; 2 wrong arguments. Nothing shows an adapter to be harmless.
+    is not recommended; 2 wrong arguments. The key needs the scope jobs, and alignments for --write.
+    Nothing shows an adapter to be harmless.
     """
     try:
         folders = [*find_folders(benign, "benign"), *find_folders(hostile, "hostile")]
         _check(alignment, method, by, keep, write=write, force=force)
-        client = open_client(url, key)
     except (ValueError, OSError) as error:
         wrong(str(error))
     target = output or Path(f"calibration-{alignment}")
+    stopped = "stopped; what was scored is kept by the gate, which goes on scoring"
     try:
-        with client:
-            calibration, default = _compared(client, alignment, folders, method, by, keep)
+        with told(stopped), open_gate(url, key, allow_http=allow_http) as gate:
+            gate.version()  # a gate that is not there is not waited for
+            calibration, default = _compared(gate, alignment, folders, method, by, keep)
             width = None if sys.stdout.isatty() else 160
             print_calibration(calibration, Console(highlight=False, width=width))
             _save(calibration, target)
             if write:
-                _write(client, calibration, default, force=force)
-    except AdapterRefused as error:
-        _list_findings(error)
-        fail(error)
-    except OrderRefused as error:
-        refused(error)
-    except GateError as error:
-        fail(error)
+                _write(gate, calibration, default, force=force)
     except OSError as error:
         wrong(f"{error.filename or target} cannot be used: {error.strerror}")
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; what was scored is kept by the gate, which goes on scoring\n")
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def _check(
@@ -117,7 +105,7 @@ def _check(
 
 
 def _compared(
-    client: httpx2.Client,
+    gate: Gate,
     name: str,
     folders: list[Folder],
     method: MethodName,
@@ -125,10 +113,10 @@ def _compared(
     keep: float,
 ) -> tuple[Calibration, Policy]:
     """The comparison, and the alignment's default policy as it is."""
-    found = ready_alignment(client, name)
+    found = ready_alignment(gate, name)
     knob = knob_of(method, by, found.default_policy, found.rank)
     with bar(f"scoring {len(folders)} adapters") as show:
-        adapters = Laboratory(client, found).measure(folders, knob.probes, show)
+        adapters = _measured(Laboratory(gate, found), folders, knob.probes, show)
     calibration = compare(
         CalibratedAlignment(name=found.name, id=found.id or ""),
         knob,
@@ -151,7 +139,7 @@ def _save(calibration: Calibration, folder: Path) -> None:
         sys.stdout.write(f"{folder / name}\n")
 
 
-def _write(client: httpx2.Client, calibration: Calibration, before: Policy, *, force: bool) -> None:
+def _write(gate: Gate, calibration: Calibration, before: Policy, *, force: bool) -> None:
     name = calibration.alignment.name
     if calibration.proposal is None or not (calibration.recommended or force):
         advice = "nothing is proposed" if calibration.proposal is None else "--force writes it"
@@ -161,13 +149,24 @@ def _write(client: httpx2.Client, calibration: Calibration, before: Policy, *, f
         )
         raise typer.Exit(FAILED)
     policy = calibration.proposal.policy
-    write_policy(client, name, policy)
+    gate.set_policies(name, default_policy=policy.as_json())
     sys.stdout.write(f"this is now the default policy of {name}\n")
     if weaker := below_floor(policy, before):
         sys.stderr.write(
             "warning [weaker_than_before]: than the default policy before it, or not comparable, in"
             f" {', '.join(weaker)}\n"
         )
+
+
+def _measured(
+    laboratory: Laboratory, folders: list[Folder], probes: Sequence[Policy], show: Show
+) -> list[Measured]:
+    """A rejected adapter ends the command, after its findings."""
+    try:
+        return laboratory.measure(folders, probes, show)
+    except AdapterRefused as error:
+        _list_findings(error)
+        fail(error)
 
 
 def _list_findings(error: AdapterRefused) -> None:

@@ -1,37 +1,24 @@
 """Adapters scored by a gate, to choose a setting by: what `safelora-gate calibrate` asks."""
 
-import json
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
-from uuid import uuid4
+from typing import Final, TypeVar
 
-import httpx2
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from app.client import (
-    PATIENCE_SECONDS,
-    Answer,
-    GateFailed,
-    NoAnswer,
-    OrderRefused,
-    Show,
-    parsed,
-)
+from app.gates import once_it_answers
+from app.terminal import Show
 from core.calibration.measured import Kind, Measured
 from core.errors import GateError
 from core.findings import Finding, refusals
-from core.jobs import JobState
 from core.policy import Policy
 from core.report import Report
 from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
+from safelora import Gate, GateFailed, Job, NoGate, RequestRefused
 
-POLL_SECONDS = 1.0
-_LONG_POLL: Final = "20"  # below the client's own timeout
-_PARTS: Final = {"adapter": ADAPTER_MODEL, "config": ADAPTER_CONFIG}
+Model = TypeVar("Model", bound=BaseModel)
+_FILES: Final = (ADAPTER_MODEL, ADAPTER_CONFIG)
 
 
 class AdapterRefused(GateError):
@@ -69,26 +56,12 @@ class Folder:
 
 
 class Alignment(BaseModel):
-    """What is needed of `GET /v1/alignments/{name}`."""
+    """What is needed of an alignment that is ready."""
 
     name: str
-    state: Literal["building", "ready", "failed"]
-    id: str | None
+    id: str
     rank: int
     default_policy: Policy
-
-
-class _Failure(BaseModel):
-    code: str
-    message: str
-
-
-class _Job(BaseModel):
-    """What is needed of a job."""
-
-    id: str
-    state: JobState
-    error: _Failure | None
 
 
 def find_folders(paths: Sequence[Path], kind: Kind) -> Iterator[Folder]:
@@ -107,34 +80,26 @@ def find_folders(paths: Sequence[Path], kind: Kind) -> Iterator[Folder]:
 
 
 def _is_adapter(path: Path) -> bool:
-    return all((path / name).is_file() for name in _PARTS.values())
+    return all((path / name).is_file() for name in _FILES)
 
 
-def ready_alignment(client: httpx2.Client, name: str) -> Alignment:
-    """Raises `OrderRefused` (`alignment_not_ready` too), `NoAnswer` or `GateFailed`."""
-    try:
-        found = parsed(client.get(f"/v1/alignments/{name}"), Alignment)
-    except httpx2.TransportError as error:
-        raise NoAnswer(f"the gate does not answer: {error}") from error
-    if found.id is None:
-        raise OrderRefused(
+def ready_alignment(gate: Gate, name: str) -> Alignment:
+    """Raises `RequestRefused` (`alignment_not_ready` too), or another error of the gate's."""
+    found = gate.alignment(name)
+    if not found.ready:
+        raise RequestRefused(
             f"the alignment {name} is {found.state}: calibrate once it is ready",
             code="alignment_not_ready",
         )
-    return found
+    return _read(Alignment, found.model_dump_json())
 
 
 @dataclass(frozen=True)
 class Laboratory:
-    """A gate that scores adapters under one alignment.
+    """A gate that scores adapters under one alignment."""
 
-    Seconds: `poll` between two tries, `patience` without an answer.
-    """
-
-    client: httpx2.Client
+    gate: Gate
     alignment: Alignment
-    poll: float = POLL_SECONDS
-    patience: float = PATIENCE_SECONDS
 
     def measure(
         self, folders: Sequence[Folder], probes: Sequence[Policy], show: Show
@@ -142,8 +107,7 @@ class Laboratory:
         """Every adapter under every probe, in order.
 
         All are posted before the first is waited for, so that several workers share them. Raises
-        `AdapterRefused`, `AdapterTwice`, `AlignmentChanged`, `OrderRefused`, `NoAnswer` or
-        `GateFailed`.
+        `AdapterRefused`, `AdapterTwice`, `AlignmentChanged`, or an error of the gate's.
         """
         posted = [[self._post(folder, probe) for probe in probes] for folder in folders]
         total, done = len(folders) * len(probes), 0
@@ -159,32 +123,21 @@ class Laboratory:
         _check_distinct(measured)
         return measured
 
-    def _post(self, folder: Folder, probe: Policy) -> _Job:
-        fields = {
-            "alignment": self.alignment.name,
-            "policy": json.dumps(probe.as_json()),
-        }
-        headers = {"Idempotency-Key": uuid4().hex}  # an answer may be lost, and the job be there
+    def _post(self, folder: Folder, probe: Policy) -> Job:
+        with once_it_answers("What was scored is kept"):
+            return self.gate.submit(
+                folder.path, alignment=self.alignment.name, policy=probe.as_json()
+            )
 
-        def send() -> httpx2.Response:
-            with ExitStack() as stack:
-                files = {
-                    part: (name, stack.enter_context((folder.path / name).open("rb")))
-                    for part, name in _PARTS.items()
-                }
-                return self.client.post("/v1/jobs", data=fields, files=files, headers=headers)
-
-        return self._asked(send, _Job)
-
-    def _report(self, folder: Folder, job: _Job) -> Report:
+    def _report(self, folder: Folder, job: Job) -> Report:
         """Of the job, once it has ended."""
-        url = f"/v1/jobs/{job.id}"
-        while not job.state.final:
-            job = self._asked(lambda: self.client.get(url, params={"wait": _LONG_POLL}), _Job)
-        if job.state not in (JobState.SUCCEEDED, JobState.REJECTED):
-            why = f"{job.error.code}: {job.error.message}" if job.error else "run the command again"
-            raise GateFailed(f"scoring {folder.path} {job.state}: {why}", code="adapter_not_scored")
-        report = self._asked(lambda: self.client.get(f"{url}/report.json"), Report)
+        with once_it_answers("What was scored is kept"):
+            job = self.gate.wait(job)
+            if job.state not in ("succeeded", "rejected"):
+                why = f"{job.error.code}: {job.error.message}" if job.error else "run it again"
+                words = f"scoring {folder.path} {job.state}: {why}"
+                raise GateFailed(words, code="adapter_not_scored")
+            report = _read(Report, self.gate.report_bytes(job))
         if report.verdict == "rejected":
             raise AdapterRefused(str(folder.path), report.findings)
         if report.alignment is None or report.alignment.id != self.alignment.id:
@@ -193,28 +146,13 @@ class Laboratory:
             )
         return report
 
-    def _asked(self, send: Callable[[], httpx2.Response], model: type[Answer]) -> Answer:
-        """The answer, asked for again while the gate is away."""
-        heard = time.monotonic()
-        while True:
-            try:
-                return parsed(send(), model)
-            except (httpx2.TransportError, NoAnswer) as error:
-                if time.monotonic() - heard > self.patience:
-                    raise NoAnswer(
-                        f"the gate no longer answers: {error}. What was scored is kept: run the"
-                        " same command again once it does"
-                    ) from error
-            time.sleep(self.poll)
 
-
-def write_policy(client: httpx2.Client, name: str, policy: Policy) -> None:
-    """Make it the alignment's default policy. Raises `OrderRefused`, `NoAnswer` or `GateFailed`."""
-    body = {"default_policy": policy.as_json()}
+def _read(model: type[Model], data: str | bytes) -> Model:
+    """Raises `NoGate`: a gate of another version may say what this one does not know."""
     try:
-        parsed(client.patch(f"/v1/alignments/{name}", json=body), Alignment)
-    except httpx2.TransportError as error:
-        raise NoAnswer(f"the gate does not answer: {error}") from error
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        raise NoGate("the gate is of another version: calibrate with the one it has") from error
 
 
 def _check_distinct(adapters: Sequence[Measured]) -> None:

@@ -13,9 +13,11 @@ from rich.console import Console
 from app import aligning, first_key, signing_cli, stack
 from app.access import is_loopback
 from app.calibrate import calibrate
-from app.client import OrderRefused, open_client
+from app.gates import HERE, AllowHttp, Key, Url, open_gate, told
+from app.jobs_cli import jobs
 from app.keys_cli import keys_cli
-from app.terminal import INTERRUPTED, bar, fail, refused, wrong
+from app.submit import submit
+from app.terminal import bar, fail, wrong
 from app.verify import verify
 from core.alignments import DEFAULT_RANK, DtypeRule
 from core.errors import GateError, StoreError
@@ -36,6 +38,8 @@ cli.command()(calibrate)
 cli.command()(verify)
 cli.add_typer(signing_cli.signing_keys, name="signing-keys")
 cli.add_typer(keys_cli, name="keys")
+cli.command()(submit)
+cli.add_typer(jobs, name="jobs")
 
 Host = Annotated[str, typer.Option(help="address to listen on")]
 Port = Annotated[int, typer.Option(help="port to listen on", min=1, max=65535)]
@@ -118,10 +122,9 @@ def align(
     name: Annotated[str, typer.Argument(help="what the alignment will be called")],
     base: Annotated[str, typer.Option(help="folder of the model before alignment")],
     aligned: Annotated[str, typer.Option(help="folder of the aligned model")],
-    url: Annotated[str, typer.Option(help="address of the gate")] = "http://127.0.0.1:8000",
-    key: Annotated[
-        str | None, typer.Option(envvar="SAFELORA_KEY", help="a key with scope alignments")
-    ] = None,
+    url: Url = HERE,
+    key: Key = None,
+    allow_http: AllowHttp = False,
     module: Annotated[
         list[str] | None, typer.Option(help="name suffix of modules to take; repeatable; else all")
     ] = None,
@@ -157,20 +160,12 @@ def align(
         "dtype": dtype,
         "rank": rank,
     }
-    try:
-        client = open_client(url, key)
-    except ValueError as error:
-        wrong(str(error))
-    try:
-        with client, bar(f"building {name}") as show_progress:
-            built = aligning.align(client, order, show_progress)
-    except OrderRefused as error:
-        refused(error)
-    except GateError as error:
-        fail(error)
-    except KeyboardInterrupt:
-        sys.stderr.write(f"the gate goes on building {name}; {_how_to_stop(url, name)}\n")
-        raise typer.Exit(INTERRUPTED) from None
+    with (
+        told(f"the gate goes on building {name}; {_how_to_stop(url, name)}"),
+        open_gate(url, key, allow_http=allow_http) as gate,
+        bar(f"building {name}") as show_progress,
+    ):
+        built = aligning.align(gate, order, show_progress)
     for warning in built.warnings:
         sys.stderr.write(f"warning [{warning.code}]: {printable(warning.message)}\n")
     sys.stdout.write(f"{name} is ready: {built.id}\n")

@@ -1,7 +1,7 @@
 """What the commands have in common: how they end, and a bar while they wait."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
@@ -9,12 +9,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.client import Show
 from core.errors import GateError
 from core.findings import printable
+from safelora import GateError as ClientError
+
+Show = Callable[[int, int], None]
+"""Called while something is waited for, with how much is done of how much."""
 
 FAILED: Final = 1
 WRONG_ARGUMENTS: Final = 2
+REJECTED: Final = 3
 INTERRUPTED: Final = 130
 
 
@@ -24,13 +28,13 @@ def wrong(message: str) -> NoReturn:
     raise typer.Exit(WRONG_ARGUMENTS)
 
 
-def refused(error: GateError) -> NoReturn:
+def refused(error: GateError | ClientError) -> NoReturn:
     """The gate says that the command line is at fault."""
-    wrong(f"error [{error.code}]: {printable(error.message)}")
+    wrong(f"error [{error.code}]: {printable(str(error))}")
 
 
-def fail(error: GateError) -> NoReturn:
-    sys.stderr.write(f"error [{error.code}]: {printable(error.message)}\n")
+def fail(error: GateError | ClientError) -> NoReturn:
+    sys.stderr.write(f"error [{error.code}]: {printable(str(error))}\n")
     raise typer.Exit(FAILED)
 
 

@@ -10,9 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FORBIDDEN = {
-    "core": {"app", "worker", "fastapi", "starlette", "torch"},
+    "core": {"app", "worker", "safelora", "fastapi", "starlette", "torch"},
     "app": {"worker", "torch"},
-    "worker": {"app", "fastapi", "starlette"},
+    "worker": {"app", "safelora", "fastapi", "starlette"},
+    "safelora": {"app", "core", "worker", "fastapi", "starlette", "torch", "boto3", "redis", "rq"},
 }
 
 
@@ -56,6 +57,19 @@ def test_api_process_never_loads_torch() -> None:
         "import sys, app.main; from core.settings import Settings; app.main.create_app(Settings());"
         "loaded = {name.partition('.')[0] for name in sys.modules};"
         "assert not loaded & {'torch', 'worker', 'boto3', 'numpy', 'safetensors'}, loaded"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_client_installs_light() -> None:
+    """Beside the standard library it loads what it sends with and what it reads answers with."""
+    code = (
+        "import sys, safelora; loaded = {name.partition('.')[0] for name in sys.modules};"
+        "assert not loaded & {'app', 'core', 'worker', 'fastapi', 'starlette', 'torch', 'boto3',"
+        "'redis', 'rq', 'numpy', 'typer', 'jinja2', 'pydantic_settings'}, loaded"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False

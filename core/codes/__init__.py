@@ -9,7 +9,7 @@ from core.codes.jobs import ALIGNMENTS, JOBS, POLICIES
 from core.codes.kept import BUILDS, RUNS
 from core.codes.ours import FAULTS
 from core.codes.requests import REQUESTS
-from core.codes.terminal import TERMINAL
+from core.codes.terminal import CLIENT, TERMINAL
 from core.codes.webhooks import ATTEMPTS, HOOKS, WEBHOOKS
 
 SECTIONS: dict[str, dict[str, Code]] = {
@@ -26,6 +26,7 @@ SECTIONS: dict[str, dict[str, Code]] = {
     "A job that failed": RUNS,
     "An alignment that was not built": BUILDS,
     "An attempt to tell how a job ended": ATTEMPTS,
+    "The client": CLIENT,
     "The terminal": TERMINAL,
 }
 CODES: dict[str, Code] = {

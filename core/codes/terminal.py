@@ -1,13 +1,31 @@
-"""What the commands of the terminal say, beside what the gate answers them."""
+"""What the client and the commands of the terminal say, beside what the gate answers them."""
 
 from core.codes.code import Code, code
 
-TERMINAL: dict[str, Code] = {
-    "order_refused": code("The gate does not take the request.", "Mend what the message names."),
-    "gate_unreachable": code("Nothing answers as a gate does.", "Check `--url` and the gate."),
+CLIENT: dict[str, Code] = {
+    "arguments": code("The arguments do not fit together.", "See the message, or `--help`."),
+    "gate_unreachable": code("Nothing answers, or not for long enough.", "Check URL and gate."),
+    "gate_error": code("The gate is not spoken to as it should be.", "See the message."),
+    "request_refused": code("The gate does not take the request.", "Mend what the message names."),
     "gate_failed": code("The gate could not do its part.", "Look into its log."),
-    "no_gate": code("Something else than a gate answers there.", "Check `--url`."),
+    "no_gate": code("Something else than a gate answers there.", "Check the URL."),
+    "too_late": code("The time given is up; what was waited for goes on.", "Wait for it again."),
+    "events_cut": code("The stream of events was cut.", "Follow the job again."),
+    "file_changed": code("A file changed while it was sent.", "Send it again once it is whole."),
     "build_failed": code("The alignment was not built.", "See the message."),
+    "redirect_refused": code(
+        "A download was sent on to a place that is not followed to.", "Tell the gate's operator."
+    ),
+    "store_refused": code("The object store refused a download.", "Ask for it again."),
+    "download_damaged": code(
+        "What came is not what the report says; nothing of it was kept.", "Download it again."
+    ),
+    "digest_unknown": code("The report does not say what to expect.", "Tell the gate's operator."),
+    "name_refused": code(
+        "The report names a file in a way that leads elsewhere.", "Tell the gate's operator."
+    ),
+}
+TERMINAL: dict[str, Code] = {
     "adapter_given_twice": code(
         "One adapter is among the benign and the hostile ones.", "Give each once."
     ),
@@ -25,6 +43,5 @@ TERMINAL: dict[str, Code] = {
     "signing_key_in_use": code("The key to be retired still signs.", "Rotate it first."),
     "signing_key_unknown": code("No signing key has this id.", "See `signing-keys list`."),
     "settings_invalid": code("A setting is wrong.", "Mend the variables that are named."),
-    "arguments": code("The arguments do not fit together.", "See `--help`."),
     "policy_unreadable": code("`--policy` is neither JSON nor a file.", "Give one of them."),
 }

@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 PREFIX = "SAFELORA_"
-NOT_SETTINGS = {"SAFELORA_KEY"}  # a caller's key, in a shell that may also start the service
+NOT_SETTINGS = {"SAFELORA_KEY", "SAFELORA_URL"}  # a caller's, in a shell that may start the service
 
 
 class SettingsInvalid(GateError):

@@ -16,8 +16,8 @@ from typing import Final
 
 from rich.console import Console
 
-from app.client import open_client
 from demo.llm.gate import DemoFailed, Gate, short, tell
+from safelora import Gate as Client
 
 START_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 60.0
@@ -44,7 +44,7 @@ def running_gate(data: Path, checkpoints: Sequence[Path], console: Console) -> I
             key = _first_key(process, log)
             url = f"http://127.0.0.1:{port}"
             tell(console, f"export GATE={url} SAFELORA_KEY={key[:KEY_SHOWN]}…")
-            with open_client(url, key) as client:
+            with Client(url, key) as client:
                 yield Gate(client, console)
     console.print("stopped clean" if process.returncode == 0 else "stopped")
 

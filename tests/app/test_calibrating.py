@@ -18,19 +18,19 @@ from app.calibrating import (
     Laboratory,
     find_folders,
     ready_alignment,
-    write_policy,
 )
 from app.cli import cli
-from app.client import GateFailed, NoAnswer, OrderRefused
 from core.calibration.knobs import knob_of
 from core.calibration.measured import Measured
 from core.findings import finding
 from core.jobs import JobFailure, JobRequest, JobResult, JobState, now
 from core.policy import Policy
 from core.report import AlignmentFacts, FileFacts, InputFacts, Report
+from safelora import Gate as Client
+from safelora import GateFailed, Patience, RequestRefused, Unavailable
 from tests.app.conftest import OpenGate
 from tests.app.gate import Gate
-from tests.app.test_access import KEY, OTHER_KEY, access, bearer, key
+from tests.app.test_access import KEY, OTHER_KEY, access, key
 from tests.core.calibrating import rows
 
 PROBES = knob_of("complement", "rank", Policy(), 2).probes
@@ -89,6 +89,10 @@ def fail(gate: Gate, request: JobRequest) -> None:
     gate.services.records.finish(request.tenant, request.id, result)
 
 
+def client_of(gate: Gate, key: str | None = None) -> Client:
+    return Client("http://localhost", key, http=gate.client)
+
+
 def measured(
     gate: Gate, folders: list[Folder], play: Play = score, tenant: str = "default"
 ) -> list[Measured]:
@@ -102,8 +106,8 @@ def measured(
             assert request is not None
             play(gate, request)
 
-    laboratory = Laboratory(gate.client, ready_alignment(gate.client, "base"), poll=0.01)
-    return laboratory.measure(folders, PROBES, work)
+    client = client_of(gate)
+    return Laboratory(client, ready_alignment(client, "base")).measure(folders, PROBES, work)
 
 
 def test_every_adapter_is_scored_by_every_probe(gate: Gate, folders: list[Folder]) -> None:
@@ -122,12 +126,12 @@ def test_a_key_for_jobs_is_enough_to_measure(open_gate: OpenGate, folders: list[
     gate = open_gate(access=access(key(KEY, "alice", "jobs"), key(OTHER_KEY, "bob", "alignments")))
     strict = Policy.model_validate({"selection": {"mode": "all"}, "caps": {"rank": 8}})
     gate.register(default_policy=strict)
-    gate.client.headers.update(bearer(KEY))
-    with pytest.raises(OrderRefused) as caught:
-        write_policy(gate.client, "base", Policy())
+    client = client_of(gate, KEY)
+    with pytest.raises(RequestRefused) as caught:
+        client.set_policies("base", default_policy=Policy().as_json())
     assert caught.value.code == "scope_missing"
     knob = knob_of("safe_lora", None, strict, 2)
-    laboratory = Laboratory(gate.client, ready_alignment(gate.client, "base"), poll=0.01)
+    laboratory = Laboratory(client, ready_alignment(client, "base"))
     posted = laboratory._post(folders[0], knob.probes[0])
     assert posted.state == JobState.QUEUED
 
@@ -179,8 +183,8 @@ def test_alignments_that_cannot_judge_are_said_so(
 ) -> None:
     """Before anything is posted."""
     gate.register(**fields)
-    with pytest.raises(OrderRefused) as caught:
-        ready_alignment(gate.client, name)
+    with pytest.raises(RequestRefused) as caught:
+        ready_alignment(client_of(gate), name)
     assert caught.value.code == code
 
 
@@ -188,13 +192,13 @@ def test_the_proposal_becomes_the_default_policy(gate: Gate) -> None:
     """And the floor, where there was none of its own; below one it is refused."""
     gate.register()
     policy = Policy.model_validate({"selection": {"threshold": 0.2}})
-    write_policy(gate.client, "base", policy)
+    client_of(gate).set_policies("base", default_policy=policy.as_json())
     record = gate.services.records.alignment("base")
     assert record is not None
     assert record.default_policy == record.effective_floor == policy
     gate.register(floor=Policy())
-    with pytest.raises(OrderRefused) as caught:
-        write_policy(gate.client, "base", policy)
+    with pytest.raises(RequestRefused) as caught:
+        client_of(gate).set_policies("base", default_policy=policy.as_json())
     assert caught.value.code == "default_below_floor"
 
 
@@ -213,16 +217,17 @@ def answers(*statuses: int) -> tuple[httpx2.Client, list[str]]:
             raise httpx2.ConnectError("refused")
         return httpx2.Response(status, json=job)
 
-    return httpx2.Client(transport=httpx2.MockTransport(answer), base_url="http://gate"), keys
+    return httpx2.Client(transport=httpx2.MockTransport(answer)), keys
 
 
 def laboratory(client: httpx2.Client, patience: float = 60.0) -> Laboratory:
     alignment = {"name": "base", "state": "ready", "id": "a" * 40, "rank": 2, "default_policy": {}}
     answer = httpx2.Response(200, json=alignment)
     transport = httpx2.MockTransport(lambda _: answer)
-    with httpx2.Client(transport=transport, base_url="http://gate") as other:
-        found = ready_alignment(other, "base")
-    return Laboratory(client, found, poll=0.01, patience=patience)
+    with httpx2.Client(transport=transport) as other:
+        found = ready_alignment(Client("http://gate", http=other), "base")
+    quick = Patience(patience, first_pause=0.01, longest_pause=0.01)
+    return Laboratory(Client("http://gate", http=client, patience=quick), found)
 
 
 def test_a_post_whose_answer_is_lost_makes_no_second_job(folders: list[Folder]) -> None:
@@ -239,7 +244,7 @@ def test_a_post_whose_answer_is_lost_makes_no_second_job(folders: list[Folder]) 
 def test_a_gate_that_stays_away_is_given_up(folders: list[Folder]) -> None:
     """With words on how to go on."""
     client, _ = answers(0)
-    with client, pytest.raises(NoAnswer, match="same command again"):
+    with client, pytest.raises(Unavailable, match="same command again"):
         laboratory(client, patience=0.05)._post(folders[0], PROBES[0])
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = ("app", "core", "worker")
+SERVICE, CLIENT = ("app", "core", "worker"), ("safelora",)
+"""Packages that have an error tree in common."""
 NO_ERRORS = frozenset({"Finding", "HeaderError", "PairWarning", "Problem"})
 """What has a `code` that is no error's: findings, warnings of a pair, what a verifier finds."""
 TREE = "core/errors.py"
@@ -33,11 +34,15 @@ class _Kind:
 
 
 def raised_codes() -> list[Raised]:
-    """Every place in app/, core/ and worker/ that makes an error, of those whose code is written
+    """Every place of the service and the client that makes an error, of those whose code is written
     there or is the class's own."""
+    return [*_raised_in(SERVICE), *_raised_in(CLIENT)]
+
+
+def _raised_in(packages: Iterable[str]) -> list[Raised]:
     trees = {
         path.relative_to(ROOT).as_posix(): ast.parse(path.read_text())
-        for package in PACKAGES
+        for package in packages
         for path in sorted((ROOT / package).rglob("*.py"))
     }
     kinds = _error_tree(trees.values())

@@ -9,6 +9,7 @@ from core.settings import AlignmentSettings, Settings, SettingsInvalid, load_set
 def test_a_mistyped_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """SAFELORA_STROE__PATH leaves no default in force unnoticed; a caller's key is no setting."""
     monkeypatch.setenv("SAFELORA_KEY", "slg_x")
+    monkeypatch.setenv("SAFELORA_URL", "http://127.0.0.1:8000")
     Settings()
     monkeypatch.setenv("SAFELORA_STROE__PATH", "elsewhere")
     with pytest.raises(ValidationError, match="SAFELORA_STROE__PATH"):

@@ -1,0 +1,131 @@
+"""`safelora-gate submit`: one adapter, posted, followed and brought back."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from app.gates import HERE, AllowHttp, AsJson, Key, Url, once_it_answers, open_gate, told
+from app.submitting import (
+    as_json,
+    bring,
+    check_output,
+    follow,
+    metadata_of,
+    policy_of,
+    report_of,
+    source_of,
+)
+from app.terminal import FAILED, REJECTED, bar, wrong
+from core.findings import printable
+from core.render.terminal import finding_text, print_report, summary_line
+from core.report import Report
+from safelora import Gate, Job
+
+
+def submit(
+    source: Annotated[
+        list[str],
+        typer.Argument(help="a folder, its .safetensors and .json, an archive, or s3://…"),
+    ],
+    alignment: Annotated[
+        str | None, typer.Option(help="by name; else the one of the adapter's base model")
+    ] = None,
+    policy: Annotated[str | None, typer.Option(help="JSON, or a file of it")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="folder for the sanitized adapter, new or empty")
+    ] = None,
+    destination: Annotated[
+        str | None, typer.Option(help="s3://… that the gate brings the result to as well")
+    ] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(help="name=text to label the job with; repeatable")
+    ] = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="print the job's id and stop")] = False,
+    json: AsJson = False,
+    url: Url = HERE,
+    key: Key = None,
+    allow_http: AllowHttp = False,
+) -> None:
+    """Post an adapter, follow its job, print the table, and bring the result here.
+
+    Exit code 0 done; 3 the adapter is rejected, its findings on stderr and nothing written; 2 wrong
+    arguments, or the gate does not take the request; 1 the job or the gate failed.
+    """
+    job: Job | None = None
+
+    def how_to_go_on() -> str:
+        if job is None:
+            return "stopped before the gate had all of it"
+        name = f"safelora-gate jobs {{}} {job.id}"
+        return (
+            f"the gate goes on with it; to see it: {name.format('show')}; to stop it:"
+            f" {name.format('cancel')}"
+        )
+
+    if no_wait and output is not None:
+        wrong("--output needs the result: leave --no-wait out")
+    try:
+        with told(how_to_go_on), open_gate(url, key, allow_http=allow_http) as gate:
+            check_output(output)
+            given = policy_of(policy)
+            labels = metadata_of(metadata or [])
+            gate.version()  # a gate that is not there is not waited for
+            job = gate.submit(
+                source_of(source),
+                alignment=alignment,
+                policy=given,
+                destination=destination,
+                metadata=labels or None,
+            )
+            if no_wait:
+                sys.stdout.write(f"{as_json(job) if json else job.id}\n")
+                return
+            with bar(f"job {job.id}") as show, once_it_answers(f"Job {job.id} is kept"):
+                job = follow(gate, job, show)
+            _end(gate, job, output, json=json)
+    except OSError as error:
+        wrong(f"{error.filename or output} cannot be used: {error.strerror}")
+
+
+def _end(gate: Gate, job: Job, output: Path | None, *, json: bool) -> None:
+    if json:
+        sys.stdout.write(f"{as_json(job)}\n")
+    if job.state not in ("succeeded", "rejected"):
+        why = f": {job.error.code}: {job.error.message}" if job.error else ""
+        sys.stderr.write(f"error [job_{job.state}]: job {job.id} {printable(job.state + why)}\n")
+        raise typer.Exit(FAILED)
+    data, report = report_of(gate, job)
+    if job.state == "rejected":
+        _list_findings(job, report)
+        raise typer.Exit(REJECTED)
+    if not json:
+        _print_report(job, report)
+    if output is not None:
+        bring(gate, job, data, output)
+        if not job.published:
+            sys.stderr.write("the policy only scores: there is a report, and no adapter\n")
+        elif not json:
+            sys.stdout.write(f"sanitized adapter: {output}\n")
+
+
+def _print_report(job: Job, report: Report | None) -> None:
+    if report is None:
+        sys.stdout.write(f"{job.verdict}: the report is of another version: --json, or the gate\n")
+        return
+    width = None if sys.stdout.isatty() else 160
+    print_report(report, Console(highlight=False, width=width))
+
+
+def _list_findings(job: Job, report: Report | None) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if report is None:
+        for found in job.findings:
+            words = f"{found.outcome} {found.code}: {found.kind} {found.subject} {found.detail}"
+            sys.stderr.write(f"{printable(words)}\n")
+        return
+    for each in report.findings:
+        console.print(finding_text(each))
+    console.print(summary_line(report), markup=False)

@@ -1,0 +1,81 @@
+"""An adapter submitted over HTTP, followed and brought back: what `safelora-gate submit` does."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.terminal import Show
+from core.canonical import parse_json_strictly
+from core.report import Report
+from core.store.layout import REPORT_JSON
+from safelora import Gate, Job, UsageError
+
+
+def source_of(given: Sequence[str]) -> str | list[str]:
+    """What was named on the command line, as the client takes it."""
+    return given[0] if len(given) == 1 else list(given)
+
+
+def policy_of(given: str | None) -> dict[str, Any] | None:
+    """From JSON, or a file of it. Raises `UsageError`; what it means is the gate's to say."""
+    if given is None:
+        return None
+    inline = given.lstrip().startswith("{")
+    try:
+        policy = parse_json_strictly(given.encode() if inline else Path(given).read_bytes())
+    except (ValueError, OSError) as error:
+        raise UsageError(f"--policy is neither JSON nor a file of it: {error}") from error
+    if not isinstance(policy, dict):
+        raise UsageError("--policy is no JSON object")
+    return policy
+
+
+def metadata_of(given: Sequence[str]) -> dict[str, str]:
+    """From `name=text`. Raises `UsageError`."""
+    pairs = [each.partition("=") for each in given]
+    if any(not (name and sign) for name, sign, _ in pairs):
+        raise UsageError("--metadata is as name=text")
+    return {name: text for name, _, text in pairs}
+
+
+def check_output(folder: Path | None) -> None:
+    """Raises `UsageError` for what would be written over."""
+    if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"--output {folder} exists and is not empty")
+
+
+def follow(gate: Gate, job: Job, show: Show) -> Job:
+    """The job once it has ended; calls `show(done, total)` as modules are done."""
+    if job.ended:
+        return job
+    for event in gate.events(job):
+        if event.progress is not None:
+            show(event.progress.done, event.progress.total)
+        elif event.job is not None:
+            job = event.job
+    return job if job.ended else gate.wait(job)
+
+
+def report_of(gate: Gate, job: Job) -> tuple[bytes, Report | None]:
+    """The report as it is, and as this version reads it: None for that of a newer gate."""
+    data = gate.report_bytes(job)
+    try:
+        return data, Report.model_validate_json(data)
+    except ValidationError:
+        return data, None
+
+
+def bring(gate: Gate, job: Job, report: bytes, folder: Path) -> None:
+    """The adapter, if there is one, and the report beside it. Raises `OSError` too."""
+    if job.published:
+        gate.download(job, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / REPORT_JSON).write_bytes(report)
+
+
+def as_json(job: Job) -> str:
+    """As the gate said it."""
+    return json.dumps(job.model_dump(mode="json", exclude_unset=True), indent=1)

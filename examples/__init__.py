@@ -1,0 +1,1 @@
+"""How a platform puts the gate into its pipeline; each file stands for itself."""
