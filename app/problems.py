@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from core.errors import GateError, QueueError, QueueFull, StoreError
+from core.errors import AdapterRejected, GateError, QueueError, QueueFull, StoreError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
@@ -77,6 +77,8 @@ def problem_of(error: GateError) -> Response:
     reference to the log."""
     if error.status < 500:
         headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+        if isinstance(error, AdapterRejected):  # known before the body has come to its end
+            headers = {"Connection": "close"}
         return problem(
             error.status, error.code, error.message, details=error.details, headers=headers
         )

@@ -15,8 +15,10 @@ from starlette.requests import Request
 from app.bodies import blocks
 from app.intake.part import Part
 from core.archives import UnpackedFile
+from core.arriving_header import ArrivingHeader
 from core.errors import RequestError, Unprocessable
 from core.settings import LimitSettings
+from core.store.layout import ADAPTER_MODEL
 
 FILE_PARTS = ("adapter", "config", "archive")
 TEXT_PARTS = ("alignment", "policy", "metadata", "destination", "callback_url")
@@ -32,7 +34,10 @@ class Form:
 
 
 async def receive_form(request: Request, folder: Path, limits: LimitSettings) -> Form:
-    """Read the whole body; its files lie in `folder` then. Raises `RequestError`."""
+    """Read the whole body; its files lie in `folder` then.
+
+    Raises `RequestError`, or `AdapterRejected` as soon as the weights' header is seen to be wrong.
+    """
     receiver = _Receiver(_boundary(request), folder, limits)
     try:
         async for block in blocks(request, limits.upload):
@@ -128,7 +133,8 @@ class _Receiver:
             # Open across callbacks; `close` sees to it whatever happens.
             file = (self._folder / name).open("xb")
             cap = self._limits.config if name == "config" else self._limits.upload
-            self._part = Part(name, file, cap)
+            header = ArrivingHeader(ADAPTER_MODEL) if name == "adapter" else None
+            self._part = Part(name, file, cap, header)
         else:
             cap = self._limits.metadata if name == "metadata" else _MAX_TEXT
             self._part = Part(name, io.BytesIO(), cap)

@@ -12,7 +12,7 @@ import uvicorn
 
 from core.settings import LimitSettings
 from tests.app.conftest import OpenGate
-from tests.app.gate import CONFIG, WEIGHTS, Gate
+from tests.app.gate import CONFIG, WEIGHTS, Gate, weights_of
 
 HEAD = (
     b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n"
@@ -59,7 +59,7 @@ def test_client_that_goes_away_leaves_nothing(gate: Gate, port: int) -> None:
     """An upload that breaks off is cleaned up, and nothing of it was accepted."""
     scratch = gate.services.settings.scratch
     with socket.create_connection(("127.0.0.1", port)) as client:
-        client.sendall(HEAD + bytes(3_000_000))
+        client.sendall(HEAD + weights_of("x" * 4_000_000)[:3_000_000])
         wait_until(lambda: any(path.stat().st_size for path in scratch.glob("*/*/adapter")))
     wait_until(lambda: not gate.scratch())
     assert list(gate.services.records.pending()) == []
