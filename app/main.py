@@ -8,8 +8,9 @@ from starlette.concurrency import run_in_threadpool
 
 from app import problems
 from app.access import AccessMiddleware
-from app.api import alignments, events, health, jobs, results, steering
+from app.api import alignments, events, health, jobs, results, steering, uploads
 from app.api.alignments import AlignmentOrder, PoliciesOrder
+from app.api.uploads import UploadOrder
 from app.intake.order import JobOrder
 from app.openapi import describe
 from app.problems import Problem
@@ -42,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.services = services
     app.add_middleware(AccessMiddleware, settings=settings.access)
     problems.install(app)
-    for api in (jobs, events, steering, results, alignments, health):
+    for api in (jobs, events, steering, results, uploads, alignments, health):
         app.include_router(api.router)
-    describe(app, Policy, JobOrder, AlignmentOrder, PoliciesOrder, Problem)
+    describe(app, Policy, JobOrder, UploadOrder, AlignmentOrder, PoliciesOrder, Problem)
     return app

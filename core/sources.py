@@ -6,7 +6,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from core.archives import MAX_MEMBERS
+from core.archives import MAX_MEMBERS, SUFFIXES
 from core.errors import Forbidden, TooLarge, Unprocessable
 from core.jobs import InputFile
 from core.s3_places import Refusal, S3Places, S3Uri, not_found, parse_s3, said_of_source
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 ARCHIVE_NAME = "archive"
 """The name of an `InputFile` that is one archive, to be opened with `core.archives`."""
-
-_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
-
 
 _REFUSAL: Refusal = partial(Unprocessable, field="source")
 
@@ -37,10 +34,10 @@ def parse_s3_uri(text: str) -> S3Uri:
             "the source is not of the form s3://bucket/folder/ or s3://bucket/archive.tar.gz",
             code="source_invalid",
         )
-    if not (uri.is_folder or uri.key.endswith(_ARCHIVES)):
+    if not (uri.is_folder or uri.key.endswith(SUFFIXES)):
         raise _REFUSAL(
             "the source is neither a folder nor an archive: end the URI of a folder with /, and"
-            f" that of an archive with {', '.join(_ARCHIVES)}",
+            f" that of an archive with {', '.join(SUFFIXES)}",
             code="source_invalid",
         )
     return uri

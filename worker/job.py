@@ -120,7 +120,13 @@ def _fetch_file(file: InputFile, workshop: Workshop, path: Path) -> str:
             code="input_missing",
         )
     sha256 = workshop.store.get_file(file.key, path)
-    if sha256 != file.sha256:
+    if file.expected_sha256 not in (None, sha256):
+        raise Unprocessable(
+            f"{file.name} is not the file that was announced: its SHA-256 differs; upload it again",
+            code="upload_checksum_mismatch",
+            field=file.name,
+        )
+    if file.sha256 not in (None, sha256):
         raise EngineError(
             f"the stored {file.name} is not the file that was accepted: its SHA-256 differs; check"
             " the store and post the adapter again",

@@ -11,6 +11,7 @@ from app.intake.idempotency import Idempotency
 from app.intake.order import Order
 from app.intake.terms import Terms, agree
 from app.services import Services
+from app.uploading import copied, pinned_inputs
 from core.errors import QueueError
 from core.jobs import (
     Commit,
@@ -26,6 +27,7 @@ from core.sources import Pinned
 from core.store import layout
 from core.store.base import ObjectExists
 from core.store.layout import ADAPTER_CONFIG
+from core.uploads import SCHEME
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +48,7 @@ def accept(
             return standing
     check_destination(services, caller, order.destination)
     check_callback(services, caller, order.callback_url)
-    pinned = services.sources.pin(order.source) if order.source else Pinned([], [])
+    pinned = _pinned(services, caller, order.source)
     terms = agree(
         services.records,
         services.manifests,
@@ -58,7 +60,10 @@ def accept(
     commit = _earlier_result(services, caller, order, terms)
     job_id = claimed or idempotency.claim(new_job_id())
     services.records.announce(caller.tenant, job_id)
-    files = pinned.files or _stored(services, caller, job_id, order, commit)
+    if pinned.files:
+        files = [_own(services, caller, job_id, file) for file in pinned.files]
+    else:
+        files = _stored(services, caller, job_id, order, commit)
     request = JobRequest(
         id=job_id,
         tenant=caller.tenant,
@@ -97,6 +102,19 @@ def keep(
     return request
 
 
+def _pinned(services: Services, caller: Caller, source: str | None) -> Pinned:
+    """What a source holds at this moment; nothing where the files came along."""
+    if source is None:
+        return Pinned([], [])
+    if source.startswith(SCHEME):
+        return Pinned(pinned_inputs(services, caller, source), [])
+    return services.sources.pin(source)
+
+
+def _own(services: Services, caller: Caller, job_id: str, file: InputFile) -> InputFile:
+    return copied(services, caller, job_id, file) if file.key is not None else file
+
+
 def _config(services: Services, order: Order, pinned: Pinned, folder: Path) -> bytes | None:
     """The adapter's config, if it can be had without opening an archive that lies in S3."""
     if ADAPTER_CONFIG in order.files:
@@ -104,6 +122,8 @@ def _config(services: Services, order: Order, pinned: Pinned, folder: Path) -> b
     config = next((file for file in pinned.files if file.name == ADAPTER_CONFIG), None)
     if config is None:
         return None
+    if config.key is not None:
+        return services.store.get(config.key, length=services.settings.limits.config)
     path = folder / ADAPTER_CONFIG
     services.sources.fetch(config, path)
     return path.read_bytes()

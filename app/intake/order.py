@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from app.intake.form import Form, not_available
+from app.intake.form import Form
 from core.archives import UnpackedFile, unpack
 from core.canonical import Json, digest, parse_json_strictly
 from core.errors import TooLarge, Unprocessable
@@ -35,7 +35,7 @@ class JobOrder(Frozen):
         str,
         Field(
             description="s3://bucket/folder/, or an archive in a .zip, .tar, .tar.gz or .tar.zst,"
-            " s3://bucket/x.tar.gz"
+            " s3://bucket/x.tar.gz; or upload: and the id of an upload"
         ),
     ]
     alignment: str | None = None
@@ -107,8 +107,6 @@ def order_of_json(body: Any) -> Order:
         order = JobOrder.model_validate(body)
     except ValidationError as error:
         raise invalid(error, root="body", code="validation_failed") from error
-    if order.source.startswith("upload:"):
-        raise not_available("upload:")
     return Order(**{field: getattr(order, field) for field in JobOrder.model_fields})
 
 
