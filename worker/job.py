@@ -14,6 +14,7 @@ from core.jobs import Commit, InputFile, JobRequest, JobState, recipe_digest
 from core.render.html import render_html
 from core.report import FileFacts, Report
 from core.retention import commit_result, earlier_result
+from core.settings.limits import upload_limit
 from core.sources import ARCHIVE_NAME
 from core.store import layout
 from core.store.layout import ADAPTER_ARCHIVE, ADAPTER_CONFIG, ADAPTER_MODEL
@@ -89,9 +90,11 @@ def _report(
 def _fetch(request: JobRequest, workshop: Workshop, folder: Path) -> Upload:
     """The input on disk, its bytes those that were accepted, an archive unpacked."""
     folder.mkdir()
-    digests = {f.name: _fetch_file(f, workshop, folder / f.name) for f in request.files}
+    tenant = request.tenant
+    digests = {f.name: _fetch_file(f, tenant, workshop, folder / f.name) for f in request.files}
     if list(digests) == [ARCHIVE_NAME]:
-        return _unpacked(folder, digests[ARCHIVE_NAME], workshop.settings.limits.upload)
+        limit = upload_limit(workshop.settings, tenant)
+        return _unpacked(folder, digests[ARCHIVE_NAME], limit)
     return Upload(AdapterFiles(folder, tuple(request.other_names)), digests)
 
 
@@ -109,10 +112,10 @@ def _unpacked(folder: Path, sha256: str, limit: int) -> Upload:
     return Upload(files, {name: file.sha256 for name, file in unpacked.files.items()})
 
 
-def _fetch_file(file: InputFile, workshop: Workshop, path: Path) -> str:
+def _fetch_file(file: InputFile, tenant: str, workshop: Workshop, path: Path) -> str:
     """Its SHA-256, made while it was written to `path`."""
     if file.uri is not None:
-        return workshop.sources.fetch(file, path)
+        return workshop.sources.fetch(file, path, tenant)
     if file.key is None:
         raise EngineError(
             f"{file.name} was not stored, for an earlier result answered it, and that result is"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.access import Caller
 from app.intake.callback import check_callback
-from app.intake.destination import check_destination
+from app.intake.destination import check_brings_adapter, check_destination
 from app.intake.idempotency import Idempotency
 from app.intake.order import Order
 from app.intake.terms import Terms, agree
@@ -46,7 +46,7 @@ def accept(
         standing = services.records.request(caller.tenant, claimed)
         if standing is not None:
             return standing
-    check_destination(services, caller, order.destination)
+    check_destination(services.settings, caller, order.destination)
     check_callback(services, caller, order.callback_url)
     pinned = _pinned(services, caller, order.source)
     terms = agree(
@@ -55,8 +55,9 @@ def accept(
         caller,
         alignment=order.alignment,
         policy=order.policy,
-        read_config=lambda: _config(services, order, pinned, folder),
+        read_config=lambda: _config(services, caller, order, pinned, folder),
     )
+    check_brings_adapter(terms.policy, order.destination)
     commit = _earlier_result(services, caller, order, terms)
     job_id = claimed or idempotency.claim(new_job_id())
     services.records.announce(caller.tenant, job_id)
@@ -108,14 +109,16 @@ def _pinned(services: Services, caller: Caller, source: str | None) -> Pinned:
         return Pinned([], [])
     if source.startswith(SCHEME):
         return Pinned(pinned_inputs(services, caller, source), [])
-    return services.sources.pin(source)
+    return services.sources.pin(source, caller.tenant)
 
 
 def _own(services: Services, caller: Caller, job_id: str, file: InputFile) -> InputFile:
     return copied(services, caller, job_id, file) if file.key is not None else file
 
 
-def _config(services: Services, order: Order, pinned: Pinned, folder: Path) -> bytes | None:
+def _config(
+    services: Services, caller: Caller, order: Order, pinned: Pinned, folder: Path
+) -> bytes | None:
     """The adapter's config, if it can be had without opening an archive that lies in S3."""
     if ADAPTER_CONFIG in order.files:
         return order.files[ADAPTER_CONFIG].path.read_bytes()
@@ -125,7 +128,7 @@ def _config(services: Services, order: Order, pinned: Pinned, folder: Path) -> b
     if config.key is not None:
         return services.store.get(config.key, length=services.settings.limits.config)
     path = folder / ADAPTER_CONFIG
-    services.sources.fetch(config, path)
+    services.sources.fetch(config, path, caller.tenant)
     return path.read_bytes()
 
 
@@ -135,6 +138,8 @@ def _earlier_result(
     """What this tenant got for the same bytes, alignment, policy and engine."""
     if order.source:
         return None  # the bytes are known only once the worker has read them
+    if order.destination:
+        return None  # the worker has it brought there
     recipe = recipe_digest(
         {name: file.sha256 for name, file in order.files.items()},
         terms.alignment,

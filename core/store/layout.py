@@ -9,6 +9,7 @@ INPUT_FILES = (ADAPTER_MODEL, MLX_MODEL, ADAPTER_CONFIG)
 ADAPTER_ARCHIVE = "adapter.zip"
 REPORT_JSON = "report.json"
 REPORT_HTML = "report.html"
+ATTESTATION = "attestation.json"
 
 
 def job(tenant: str, job_id: str) -> str:

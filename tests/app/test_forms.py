@@ -44,7 +44,6 @@ WHOLE = part("adapter", WEIGHTS) + part("config", CONFIG) + END
         (part("weights", WEIGHTS) + WHOLE, 422, "part_unknown"),
         (part("../../etc/passwd", WEIGHTS) + WHOLE, 422, "part_unknown"),
         (part("alignment", b"\xff\xfe") + WHOLE, 422, "part_invalid"),
-        (part("destination", b"s3://b/") + WHOLE, 422, "not_available"),
         (part("callback_url", b"https://x") + WHOLE, 422, "not_available"),
         (part("alignment", b"a" * 70_000) + WHOLE, 413, "part_too_large"),
         (part("metadata", b"a" * 20_000) + WHOLE, 413, "part_too_large"),

@@ -90,7 +90,6 @@ def test_same_key_is_the_same_job_though_the_source_changed(
         ({"source": "s3://b/a/", "metadata": {"a": 1}}, 422, "validation_failed"),
         ({"source": "s3://b/a/", "policy": {"selection": {"threshold": 2}}}, 422, "policy_invalid"),
         ({"source": "upload:17"}, 404, "upload_not_found"),
-        ({"source": "s3://b/a/", "destination": "s3://b/"}, 422, "not_available"),
         ({"source": "s3://b/a/", "callback_url": "https://x"}, 422, "not_available"),
         ({"source": "https://example.org/a.zip"}, 422, "source_invalid"),
         ({"source": "file:///etc/passwd"}, 422, "source_invalid"),
