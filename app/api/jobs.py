@@ -14,6 +14,7 @@ from starlette.responses import Response
 from app.access import Caller, JobsCaller
 from app.bodies import read_json
 from app.intake.accept import accept
+from app.intake.arrival import Arrival, closed_at_end
 from app.intake.form import receive_form
 from app.intake.idempotency import IdempotencyKey
 from app.intake.order import Order, order_of_form, order_of_json
@@ -32,6 +33,7 @@ from app.views import (
 )
 from core.errors import RecordUnreadable, UnsupportedMediaType
 from core.jobs import JOB_ID_PATTERN, JobRequest, JobState
+from core.settings.limits import upload_limit
 
 _log = logging.getLogger(__name__)
 _MAX_JSON = 256 * 2**10
@@ -62,20 +64,24 @@ async def post_job(
     is no error here: the job ends as `rejected`, with findings.
     """
     await run_in_threadpool(check_room, services, caller, idempotency_key)
-    async with scratch_folder(services.scratch) as folder:
-        order = await _order(request, services, folder)
+    arrival = Arrival(services, caller.tenant)
+    async with scratch_folder(services.scratch) as folder, closed_at_end(arrival):
+        order = await _order(request, services, caller, arrival, folder)
         job = await run_in_threadpool(accept, services, caller, order, idempotency_key, folder)
     seen = await run_in_threadpool(snapshot, services, job)
     mark_accepted(response, seen)
     return job_view(seen)
 
 
-async def _order(request: Request, services: Services, folder: Path) -> Order:
+async def _order(
+    request: Request, services: Services, caller: Caller, arrival: Arrival, folder: Path
+) -> Order:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    limits = services.settings.limits
+    limit = upload_limit(services.settings, caller.tenant)
+    limits = services.settings.limits.model_copy(update={"upload": limit})
     if kind == "multipart/form-data":
-        form = await receive_form(request, folder, limits)
-        return await run_in_threadpool(order_of_form, form, folder, limits)
+        form = await receive_form(request, arrival, folder, limits)
+        return await run_in_threadpool(order_of_form, form, arrival, folder, limits)
     if kind == "application/json":
         return order_of_json(await read_json(request, _MAX_JSON))
     raise UnsupportedMediaType("send multipart/form-data with the files, or application/json")

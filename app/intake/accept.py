@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.access import Caller
+from app.intake.arrival import Arrival
 from app.intake.callback import check_callback
 from app.intake.destination import check_brings_adapter, check_destination
 from app.intake.idempotency import Idempotency
@@ -59,7 +60,7 @@ def accept(
     )
     check_brings_adapter(terms.policy, order.destination)
     commit = _earlier_result(services, caller, order, terms)
-    job_id = claimed or idempotency.claim(new_job_id())
+    job_id = claimed or _claimed_id(idempotency, key, order.arrival)
     services.records.announce(caller.tenant, job_id)
     if pinned.files:
         files = [_own(services, caller, job_id, file) for file in pinned.files]
@@ -78,7 +79,20 @@ def accept(
         destination=order.destination,
         callback_url=order.callback_url,
     )
-    return keep(services, caller, request, commit, claimed=claimed is not None)
+    accepted = keep(services, caller, request, commit, claimed=claimed is not None)
+    if commit is not None and order.arrival is not None and accepted == request:
+        order.arrival.drop()
+    return accepted
+
+
+def _claimed_id(idempotency: Idempotency, key: str | None, arrival: Arrival | None) -> str:
+    """The id of the job to be: what is there is stored under it already, unless the key stands for
+    another that was never stored."""
+    if arrival is None:
+        return idempotency.claim(new_job_id())
+    if key is not None:
+        arrival.share()
+    return idempotency.claim(arrival.job_id)
 
 
 def keep(
@@ -120,6 +134,8 @@ def _config(
     services: Services, caller: Caller, order: Order, pinned: Pinned, folder: Path
 ) -> bytes | None:
     """The adapter's config, if it can be had without opening an archive that lies in S3."""
+    if ADAPTER_CONFIG in order.stored:
+        return services.store.get(order.stored[ADAPTER_CONFIG].key or "")
     if ADAPTER_CONFIG in order.files:
         return order.files[ADAPTER_CONFIG].path.read_bytes()
     config = next((file for file in pinned.files if file.name == ADAPTER_CONFIG), None)
@@ -141,7 +157,7 @@ def _earlier_result(
     if order.destination:
         return None  # the worker has it brought there
     recipe = recipe_digest(
-        {name: file.sha256 for name, file in order.files.items()},
+        order.sha256,
         terms.alignment,
         terms.policy,
         other_names=order.other_names,
@@ -153,7 +169,9 @@ def _earlier_result(
 def _stored(
     services: Services, caller: Caller, job_id: str, order: Order, commit: Commit | None
 ) -> list[InputFile]:
-    """The uploads, in the store; not once more where their result is there already."""
+    """The uploads, in the store; not where their result is there already."""
+    if order.arrival is not None and order.stored:
+        return order.arrival.inputs(job_id, order.stored, needed=commit is None)
     files = []
     for name, file in sorted(order.files.items()):
         key = None
