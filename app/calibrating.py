@@ -10,7 +10,7 @@ from typing import Final, Literal
 from uuid import uuid4
 
 import httpx2
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from app.client import (
     PATIENCE_SECONDS,
@@ -31,6 +31,7 @@ from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
 
 POLL_SECONDS = 1.0
 _LONG_POLL: Final = "20"  # below the client's own timeout
+_UNPROCESSABLE: Final = 422
 _PARTS: Final = {"adapter": ADAPTER_MODEL, "config": ADAPTER_CONFIG}
 
 
@@ -172,7 +173,9 @@ class Laboratory:
                     part: (name, stack.enter_context((folder.path / name).open("rb")))
                     for part, name in _PARTS.items()
                 }
-                return self.client.post("/v1/jobs", data=fields, files=files, headers=headers)
+                response = self.client.post("/v1/jobs", data=fields, files=files, headers=headers)
+            _check_let_in(response, folder)
+            return response
 
         return self._asked(send, _Job)
 
@@ -206,6 +209,23 @@ class Laboratory:
                         " same command again once it does"
                     ) from error
             time.sleep(self.poll)
+
+
+class _Rejection(BaseModel):
+    """What is needed of the answer to weights with a wrong header."""
+
+    code: Literal["adapter_rejected"]
+    findings: list[Finding]
+
+
+def _check_let_in(response: httpx2.Response, folder: Folder) -> None:
+    """Raises `AdapterRefused` where the gate would not even make it a job."""
+    if response.status_code == _UNPROCESSABLE:
+        try:
+            rejection = _Rejection.model_validate_json(response.content)
+        except ValidationError:
+            return  # refused for another reason, which whoever reads the answer finds
+        raise AdapterRefused(str(folder.path), rejection.findings)
 
 
 def write_policy(client: httpx2.Client, name: str, policy: Policy) -> None:
