@@ -60,8 +60,9 @@ async def post_job(
 ) -> JobView:
     """Takes a LoRA adapter as files, as an archive or from S3, and queues it.
 
-    Answers 202, or 200 where the result is there already. What is wrong inside the adapter's files
-    is no error here: the job ends as `rejected`, with findings.
+    Answers 202, or 200 where the result is there already. Weights sent as a part whose header is
+    wrong are refused while they arrive (`adapter_rejected`). What else is wrong inside the
+    adapter's files is no error here: the job ends as `rejected`, with findings.
     """
     await run_in_threadpool(check_room, services, caller, idempotency_key)
     arrival = Arrival(services, caller.tenant)
