@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from app.problems import MEDIA_TYPE
 from core.codes import ANSWERS
+from core.codes.places import DESTINATIONS
 
 Answers = dict[int | str, dict[str, Any]]
 
@@ -27,7 +28,7 @@ CALLED: Final = ("url_invalid", "url_not_allowed", "webhooks_disabled", "webhook
 AGREED: Final = (
     *("alignment_unknown", "alignment_not_found", "alignment_ambiguous", "alignment_not_ready"),
     *("policy_invalid", "policy_below_floor", "alignment_rank_too_small", "alignment_not_float32"),
-    *(*CALLED, "queue_full"),
+    *(*CALLED, *DESTINATIONS, "queue_full"),
 )
 """Of an operation that makes a job of an adapter."""
 AS_A_JOB: Final = {"alignment_not_found": 422, "webhook_secret_missing": 409}

@@ -1,5 +1,6 @@
 """Adapters scored by a gate, to choose a setting by: what `safelora-gate calibrate` asks."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from app.gates import once_it_answers
 from app.terminal import Show
 from core.calibration.measured import Kind, Measured
-from core.errors import GateError
+from core.errors import AdapterRejected, GateError
 from core.findings import Finding, refusals
 from core.policy import Policy
 from core.report import Report
@@ -19,6 +20,12 @@ from safelora import Gate, GateFailed, Job, NoGate, RequestRefused
 
 Model = TypeVar("Model", bound=BaseModel)
 _FILES: Final = (ADAPTER_MODEL, ADAPTER_CONFIG)
+
+
+class _Rejection(BaseModel):
+    """What is needed of the answer to weights with a wrong header."""
+
+    findings: list[Finding]
 
 
 class AdapterRefused(GateError):
@@ -124,10 +131,15 @@ class Laboratory:
         return measured
 
     def _post(self, folder: Folder, probe: Policy) -> Job:
-        with once_it_answers("What was scored is kept"):
-            return self.gate.submit(
-                folder.path, alignment=self.alignment.name, policy=probe.as_json()
-            )
+        try:
+            with once_it_answers("What was scored is kept"):
+                return self.gate.submit(
+                    folder.path, alignment=self.alignment.name, policy=probe.as_json()
+                )
+        except RequestRefused as error:
+            if error.code != AdapterRejected.code:
+                raise
+            raise AdapterRefused(str(folder.path), _findings(error)) from error
 
     def _report(self, folder: Folder, job: Job) -> Report:
         """Of the job, once it has ended."""
@@ -145,6 +157,11 @@ class Laboratory:
                 f"{self.alignment.name} was registered anew meanwhile: run the command again"
             )
         return report
+
+
+def _findings(error: RequestRefused) -> Sequence[Finding]:
+    """Of weights that the gate would not make a job of."""
+    return _read(_Rejection, json.dumps(error.problem)).findings
 
 
 def _read(model: type[Model], data: str | bytes) -> Model:

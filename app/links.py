@@ -7,6 +7,8 @@ _FROM: Final = (
     ("post", "/v1/jobs", "job_id", "id"),
     ("post", "/v1/jobs/{job_id}/retry", "job_id", "id"),
     ("post", "/v1/alignments", "name", "name"),
+    ("post", "/v1/uploads", "upload_id", "id"),
+    ("post", "/v1/webhooks", "webhook_id", "id"),
 )
 
 

@@ -18,9 +18,11 @@ from app.api import (
     results,
     signing_keys,
     steering,
+    uploads,
     webhooks,
 )
 from app.api.alignments import AlignmentOrder, PoliciesOrder
+from app.api.uploads import UploadOrder
 from app.api.webhooks import WebhookChange, WebhookOrder
 from app.audit import AuditLog
 from app.auditing import AuditMiddleware
@@ -39,12 +41,23 @@ _APIS = (
     events,
     steering,
     results,
+    uploads,
     deliveries,
     webhooks,
     alignments,
     hooks,
     signing_keys,
     health,
+)
+
+_BODIES = (
+    Policy,
+    JobOrder,
+    UploadOrder,
+    AlignmentOrder,
+    PoliciesOrder,
+    WebhookOrder,
+    WebhookChange,
 )
 
 
@@ -82,7 +95,5 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     for api in _APIS:
         app.include_router(api.router)
-    describe(
-        app, Policy, JobOrder, AlignmentOrder, PoliciesOrder, WebhookOrder, WebhookChange, Problem
-    )
+    describe(app, *_BODIES, Problem)
     return app

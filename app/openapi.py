@@ -11,6 +11,7 @@ from app import examples_webhooks as webhooks
 from app.answers import ANY, CODES_KEY, KEYED, Answers, completed
 from app.examples import ALIGNMENT, BUILDING, EVENT_STREAM, JOB, QUEUED
 from app.examples_attestation import ATTESTATION
+from app.examples_uploads import UPLOAD
 from app.intake.metadata import Metadata
 from app.links import add_links
 from app.openapi_webhooks import MESSAGES
@@ -144,6 +145,7 @@ EXAMPLES: Final[dict[str, Any]] = {
     "Report": REPORT,
     "Health": {"status": "ok"},
     "Version": {"name": ENGINE_NAME, "engine": ENGINE_VERSION},
+    "UploadView": UPLOAD,
     "Envelope": ATTESTATION,
     "WebhookView": webhooks.WEBHOOK,
     "WebhookList": {"webhooks": [webhooks.WEBHOOK]},

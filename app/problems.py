@@ -16,7 +16,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match
 
-from core.errors import GateError, QueueError, QueueFull, StoreError, TooManyRequests
+from core.errors import (
+    AdapterRejected,
+    GateError,
+    QueueError,
+    QueueFull,
+    StoreError,
+    TooManyRequests,
+)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
@@ -85,6 +92,8 @@ def problem_of(error: GateError) -> Response:
         return problem(error.status, error.code, error.message, headers=headers)
     if error.status < 500:
         headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+        if isinstance(error, AdapterRejected):  # known before the body has come to its end
+            headers = {"Connection": "close"}
         return problem(
             error.status, error.code, error.message, details=error.details, headers=headers
         )

@@ -68,7 +68,8 @@ def now() -> str:
 class InputFile(Frozen):
     """One file of the input: `key` in our store, or `uri` and `etag` for a pinned source.
 
-    `sha256` is known for uploads; a pinned source is hashed when the worker reads it.
+    `sha256` is known of what came through the API; anything else is hashed when the worker reads
+    it, and must then be `expected_sha256` if its sender said so.
     """
 
     name: str
@@ -77,6 +78,7 @@ class InputFile(Frozen):
     key: str | None = None
     uri: str | None = None
     etag: str | None = None
+    expected_sha256: str | None = None
 
 
 class AlignmentRef(Frozen):
@@ -112,7 +114,10 @@ class JobRequest(Frozen):
         """Without what is later than 0.2.0 and says nothing, for versions that do not know it."""
         later = ("destination", "callback_url", "retry_of")
         silent = {name for name in later if getattr(self, name) is None}
-        dumped: Json = self.model_dump(mode="json", exclude=silent)
+        dumped = self.model_dump(mode="json", exclude=silent)
+        for file in dumped["files"]:
+            if file["expected_sha256"] is None:
+                del file["expected_sha256"]
         return pretty_json(dumped)
 
 

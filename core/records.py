@@ -12,6 +12,7 @@ from core.errors import RecordUnreadable, StoreError
 from core.jobs import Commit, JobRequest, JobResult
 from core.store import layout
 from core.store.base import ObjectExists, ObjectMissing, ObjectStore
+from core.uploads import UploadRecord
 from core.webhooks.outbox import Outbox
 
 _log = logging.getLogger(__name__)
@@ -113,6 +114,21 @@ class Records:
     def forget_pending(self, tenant: str, job_id: str) -> None:
         """Take away the mark of a job that has ended."""
         self.store.delete(layout.pending(tenant, job_id))
+
+    def save_upload(self, record: UploadRecord) -> None:
+        """What is announced, before any of it comes."""
+        key = layout.upload_record(record.tenant, record.id)
+        self.store.put(key, record.as_bytes(), if_absent=True)
+
+    def upload(self, tenant: str, upload_id: str) -> UploadRecord | None:
+        return self._read(layout.upload_record(tenant, upload_id), UploadRecord)
+
+    def remove_upload(self, tenant: str, upload_id: str) -> None:
+        """With all that came of it; the record goes last, by which the rest is found."""
+        last = layout.upload_record(tenant, upload_id)
+        listed = list(self.store.list(f"{layout.upload(tenant, upload_id)}/"))
+        for key in (*(key for key in listed if key != last), last):
+            self.store.delete(key)
 
     def alignment(self, name: str) -> AlignmentRecord | None:
         """What the name stands for: its registration, or how the build of that ended, under the

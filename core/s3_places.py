@@ -81,6 +81,11 @@ class S3Places:
         return S3Store(S3Settings(bucket=bucket, **access))
 
 
+def folders_for(tenant: str, allow: Iterable[str]) -> list[str]:
+    """The entries as they read for one tenant, whose name `{tenant}` stands for."""
+    return [entry.replace("{tenant}", tenant) for entry in allow]
+
+
 class Refusal(Protocol):
     """Makes the error that says that the source is at fault, not the gate."""
 
@@ -103,18 +108,17 @@ def said_of_source(
     except (ObjectMissing, ObjectChanged):
         raise
     except StoreError as error:
-        status, code = _answer(error)
+        status, said = refused_with(error)
         if status == 404:
             raise not_found(uri, refusal) from error
-        passes = status in _MAY_PASS_STATUS or code in _MAY_PASS_CODE
-        if 400 <= status < 500 and not passes:
+        if status:
             raise refusal(
-                f"the gate may not read {uri} (the source answered {f'{status} {code}'.rstrip()}):"
-                " ask its owner to grant that",
+                f"the gate may not read {uri} (the source answered {said}): ask its owner to grant"
+                " that",
                 code="source_unreadable",
             ) from error
         raise StoreError(
-            f"{uri} could not be read: {_advice(error, section)}", code="source_unavailable"
+            f"{uri} could not be read: {advice_of(error, section)}", code="source_unavailable"
         ) from error
 
 
@@ -125,7 +129,15 @@ def not_found(uri: S3Uri, refusal: Refusal) -> GateError:
     )
 
 
-def _advice(error: StoreError, section: str) -> str:
+def refused_with(error: StoreError) -> tuple[int, str]:
+    """The status of an answer that will be the same the next time, and the answer in short; 0 for
+    what may pass: no answer, a store that is at fault, a key that expired, a clock that is off."""
+    status, code = _answer(error)
+    passes = status in _MAY_PASS_STATUS or code in _MAY_PASS_CODE
+    return (status if 400 <= status < 500 and not passes else 0), f"{status} {code}".rstrip()
+
+
+def advice_of(error: StoreError, section: str) -> str:
     """What the error says after the key it names, of the settings of `section`."""
 
     def setting(found: re.Match[str]) -> str:

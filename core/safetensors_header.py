@@ -79,10 +79,15 @@ def header_length(prefix: bytes) -> int:
     return length
 
 
+def truncated_header() -> HeaderError:
+    return HeaderError("the file ends within its header", code="truncated_file")
+
+
 def parse_header(
-    header: bytes, body_bytes: int, dtypes: Mapping[str, int] = ADAPTER_DTYPES
+    header: bytes, body_bytes: int | None, dtypes: Mapping[str, int] = ADAPTER_DTYPES
 ) -> dict[str, TensorInfo]:
-    """Tensors by name, in the order of their bytes. `body_bytes`: file size - 8 - len(header).
+    """Tensors by name, in the order of their bytes. `body_bytes`: file size - 8 - len(header), or
+    None where the file is still arriving: then `check_body` has the last word.
 
     Raises `HeaderError` for anything that is not exactly a list of dense tensors of `dtypes` that
     fill the body from its first byte to its last.
@@ -101,8 +106,21 @@ def parse_header(
     _check_metadata(parsed.pop("__metadata__", {}))
     tensors = {name: _tensor(name, fields, dtypes) for name, fields in parsed.items()}
     ordered = dict(sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)))
-    _check_layout(ordered, body_bytes)
+    _check_layout(ordered)
+    if body_bytes is not None:
+        check_body(ordered, body_bytes)
     return ordered
+
+
+def check_body(tensors: Mapping[str, TensorInfo], body_bytes: int) -> None:
+    """Raises `HeaderError` unless the tensors of a parsed header end where the file does."""
+    end = max((tensor.end for tensor in tensors.values()), default=0)
+    if end > body_bytes:
+        raise HeaderError(
+            f"the tensors need {end} bytes and the file has {body_bytes}", code="truncated_file"
+        )
+    if end < body_bytes:
+        raise HeaderError(f"{body_bytes - end} bytes after the last tensor")
 
 
 def _check_counts(header: bytes) -> None:
@@ -158,18 +176,11 @@ def _is_count_list(value: Any) -> bool:
     )
 
 
-def _check_layout(tensors: dict[str, TensorInfo], body_bytes: int) -> None:
-    """Each tensor begins where the one before it ends, and the last one ends the file."""
+def _check_layout(tensors: dict[str, TensorInfo]) -> None:
+    """Each tensor begins where the one before it ends."""
     position = 0
     for name, tensor in tensors.items():
         if tensor.start != position:
             kind = "overlaps the one before it" if tensor.start < position else "leaves a hole"
             raise HeaderError(f"begins at byte {tensor.start}, which {kind}", tensor=name)
         position = tensor.end
-    if position > body_bytes:
-        raise HeaderError(
-            f"the tensors need {position} bytes and the file has {body_bytes}",
-            code="truncated_file",
-        )
-    if position < body_bytes:
-        raise HeaderError(f"{body_bytes - position} bytes after the last tensor")

@@ -6,23 +6,29 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from core.archives import MAX_MEMBERS
+from core.archives import MAX_MEMBERS, SUFFIXES
 from core.canonical import digest
 from core.errors import Forbidden, TooLarge, Unprocessable
 from core.jobs import InputFile
-from core.s3_places import Refusal, S3Places, S3Uri, not_found, parse_s3, said_of_source
+from core.s3_places import (
+    Refusal,
+    S3Places,
+    S3Uri,
+    folders_for,
+    not_found,
+    parse_s3,
+    said_of_source,
+)
 from core.settings import Settings
 from core.store.base import ObjectChanged, ObjectInfo, ObjectMissing
 from core.store.layout import ADAPTER_CONFIG, INPUT_FILES
+from core.tenant_limits import upload_limit
 
 if TYPE_CHECKING:
     from core.store.s3 import S3Store
 
 ARCHIVE_NAME = "archive"
 """The name of an `InputFile` that is one archive, to be opened with `core.archives`."""
-
-_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
-
 
 _REFUSAL: Refusal = partial(Unprocessable, field="source")
 
@@ -38,10 +44,10 @@ def parse_s3_uri(text: str) -> S3Uri:
             "the source is not of the form s3://bucket/folder/ or s3://bucket/archive.tar.gz",
             code="source_invalid",
         )
-    if not (uri.is_folder or uri.key.endswith(_ARCHIVES)):
+    if not (uri.is_folder or uri.key.endswith(SUFFIXES)):
         raise _REFUSAL(
             "the source is neither a folder nor an archive: end the URI of a folder with /, and"
-            f" that of an archive with {', '.join(_ARCHIVES)}",
+            f" that of an archive with {', '.join(SUFFIXES)}",
             code="source_invalid",
         )
     return uri
@@ -63,8 +69,7 @@ class S3Sources:
     """The buckets and folders that adapters may be read from. Safe to share between threads."""
 
     def __init__(self, settings: Settings) -> None:
-        self._places = S3Places(settings.sources.s3_allow, settings.sources.s3, settings.store)
-        self._limits = settings.limits
+        self._settings = settings
         self._stores: dict[str, S3Store] = {}
         self._lock = Lock()
 
@@ -72,14 +77,15 @@ class S3Sources:
         for store in self._stores.values():
             store.close()
 
-    def pin(self, text: str) -> Pinned:
-        """What lies at the URI now: the files of a folder, or one archive, each with its ETag.
+    def pin(self, text: str, tenant: str) -> Pinned:
+        """What lies at the URI now: the files of a folder, or one archive, each with its ETag, as
+        far as this tenant's adapters may be read from there.
 
         Raises `Forbidden` (`source_not_allowed`), `Unprocessable` (`source_invalid`,
         `source_not_found`, `source_not_flat`, `source_unreadable`), `TooLarge` or `StoreError`.
         """
         uri = parse_s3_uri(text)
-        self._check_allowed(uri)
+        self._check_allowed(uri, tenant)
         store = self._store(uri.bucket)
         with said_of_source(uri, _REFUSAL):
             keys = _folder_keys(store, uri) if uri.is_folder else [uri.key]
@@ -87,18 +93,19 @@ class S3Sources:
         if not infos:
             raise not_found(uri, _REFUSAL)
         kept = [info for info in infos if not uri.is_folder or _name(info) in INPUT_FILES]
-        self._check_sizes(kept)
+        self._check_sizes(kept, tenant)
         files = [_input_file(uri, info) for info in kept]
         others = [_name(info) for info in infos if info not in kept]
         return Pinned(files, others, digest([[i.key, i.etag, str(i.modified)] for i in kept]))
 
-    def fetch(self, file: InputFile, path: Path) -> str:
+    def fetch(self, file: InputFile, path: Path, tenant: str) -> str:
         """Write the pinned version to `path`; returns its SHA-256 (hex).
 
-        Raises `Unprocessable` (`source_changed`) if another version lies there by now.
+        Raises `Unprocessable` (`source_changed`) if another version lies there by now, or
+        `Forbidden` (`source_not_allowed`) if the tenant's adapters are no longer read from there.
         """
         uri = S3Uri(*(file.uri or "").removeprefix("s3://").split("/", 1))
-        self._check_allowed(uri)
+        self._check_allowed(uri, tenant)
         try:
             with said_of_source(uri, _REFUSAL):
                 return self._store(uri.bucket).get_file(uri.key, path, etag=file.etag)
@@ -109,8 +116,13 @@ class S3Sources:
                 uri=str(uri),
             ) from error
 
-    def _check_allowed(self, uri: S3Uri) -> None:
-        if not self._places.allows(uri):
+    def _places(self, tenant: str) -> S3Places:
+        general, own = self._settings.sources, self._settings.tenant(tenant).sources
+        allow = general.s3_allow if own is None else own
+        return S3Places(folders_for(tenant, allow), general.s3, self._settings.store)
+
+    def _check_allowed(self, uri: S3Uri, tenant: str) -> None:
+        if not self._places(tenant).allows(uri):
             raise Forbidden(
                 "adapters may not be read from there: ask the operator to allow the folder"
                 " (SAFELORA_SOURCES__S3_ALLOW), or upload the files",
@@ -118,17 +130,18 @@ class S3Sources:
                 field="source",
             )
 
-    def _check_sizes(self, infos: list[ObjectInfo]) -> None:
+    def _check_sizes(self, infos: list[ObjectInfo], tenant: str) -> None:
+        limit, config = upload_limit(self._settings, tenant), self._settings.limits.config
         total = sum(info.size for info in infos)
-        if total > self._limits.upload:
+        if total > limit:
             raise TooLarge(
-                f"the source holds {total} bytes; {self._limits.upload} are accepted",
+                f"the source holds {total} bytes; {limit} are accepted",
                 code="source_too_large",
             )
         for info in infos:
-            if _name(info) == ADAPTER_CONFIG and info.size > self._limits.config:
+            if _name(info) == ADAPTER_CONFIG and info.size > config:
                 raise TooLarge(
-                    f"{ADAPTER_CONFIG} has {info.size} bytes; {self._limits.config} are accepted",
+                    f"{ADAPTER_CONFIG} has {info.size} bytes; {config} are accepted",
                     code="source_too_large",
                 )
 
@@ -136,7 +149,8 @@ class S3Sources:
         """One client a bucket: the allow-list keeps them few."""
         with self._lock:
             if bucket not in self._stores:
-                self._stores[bucket] = self._places.open_bucket(bucket)
+                access, store = self._settings.sources.s3, self._settings.store
+                self._stores[bucket] = S3Places([], access, store).open_bucket(bucket)
             return self._stores[bucket]
 
 

@@ -28,13 +28,15 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class ExpiryCounts:
     """What was deleted: the inputs of so many jobs, jobs, results, idempotency claims, uploads that
-    were never accepted, and unfinished puts. `failed`: what is left to the next time."""
+    were never accepted, those that were sent ahead of a job, and unfinished puts. `failed`: what is
+    left to the next time."""
 
     inputs: int = 0
     jobs: int = 0
     results: int = 0
     claims: int = 0
     uploads: int = 0
+    sent_ahead: int = 0
     puts: int = 0
     failed: int = 0
 
@@ -137,7 +139,7 @@ class _Tenant:
         self._hand = hand
 
     def go(self) -> None:
-        for duty in (self._claims, self._jobs, self._uploads, self._results):
+        for duty in (self._claims, self._jobs, self._uploads, self._sent_ahead, self._results):
             with self._hand.passing_over(f"tenant {self._name}"):
                 duty()
 
@@ -168,6 +170,22 @@ class _Tenant:
         inputs = list(store.list(layout.job_inputs(self._name, job_id)))
         if self._hand.delete_all(inputs) and self._hand.delete(mark):
             self._hand.counts["uploads"] += 1
+
+    def _sent_ahead(self) -> None:
+        """By the age of the id, for files may come as long as a signed URL is good; what comes
+        later is found the next time. The record goes last."""
+        prefix = layout.uploads(self._name)
+        made = int((self._hand.now - self._abandoned).timestamp() * 1000)
+        for upload_id, infos in self._hand.folders(prefix, after=prefix + ids_from(made)):
+            if _is_made_by(upload_id, made):
+                with self._hand.passing_over(prefix + upload_id):
+                    record = layout.upload_record(self._name, upload_id)
+                    there = [info.key for info in infos]
+                    files = [key for key in there if key != record]
+                    if self._hand.delete_all(files) and (
+                        record not in there or self._hand.delete(record)
+                    ):
+                        self._hand.counts["sent_ahead"] += 1
 
     def _jobs(self) -> None:
         days = min((d for d in (self._ages.inputs, self._ages.jobs) if d is not None), default=None)

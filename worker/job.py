@@ -17,6 +17,7 @@ from core.retention import commit_result, earlier_result
 from core.sources import ARCHIVE_NAME
 from core.store import layout
 from core.store.layout import ADAPTER_ARCHIVE, ADAPTER_CONFIG, ADAPTER_MODEL, ATTESTATION
+from core.tenant_limits import upload_limit
 from worker.adapter import AdapterFiles
 from worker.adapter.files import file_facts
 from worker.alignment.source import AlignmentSource
@@ -90,9 +91,11 @@ def _report(
 def _fetch(request: JobRequest, workshop: Workshop, folder: Path) -> Upload:
     """The input on disk, its bytes those that were accepted, an archive unpacked."""
     folder.mkdir()
-    digests = {f.name: _fetch_file(f, workshop, folder / f.name) for f in request.files}
+    tenant = request.tenant
+    digests = {f.name: _fetch_file(f, tenant, workshop, folder / f.name) for f in request.files}
     if list(digests) == [ARCHIVE_NAME]:
-        return _unpacked(folder, digests[ARCHIVE_NAME], workshop.settings.limits.upload)
+        limit = upload_limit(workshop.settings, tenant)
+        return _unpacked(folder, digests[ARCHIVE_NAME], limit)
     return Upload(AdapterFiles(folder, tuple(request.other_names)), digests)
 
 
@@ -110,10 +113,10 @@ def _unpacked(folder: Path, sha256: str, limit: int) -> Upload:
     return Upload(files, {name: file.sha256 for name, file in unpacked.files.items()})
 
 
-def _fetch_file(file: InputFile, workshop: Workshop, path: Path) -> str:
+def _fetch_file(file: InputFile, tenant: str, workshop: Workshop, path: Path) -> str:
     """Its SHA-256, made while it was written to `path`."""
     if file.uri is not None:
-        return workshop.sources.fetch(file, path)
+        return workshop.sources.fetch(file, path, tenant)
     if file.key is None:
         raise EngineError(
             f"{file.name} was not stored, for an earlier result answered it, and that result is"
@@ -121,7 +124,13 @@ def _fetch_file(file: InputFile, workshop: Workshop, path: Path) -> str:
             code="input_missing",
         )
     sha256 = workshop.store.get_file(file.key, path)
-    if sha256 != file.sha256:
+    if file.expected_sha256 not in (None, sha256):
+        raise Unprocessable(
+            f"{file.name} is not the file that was announced: its SHA-256 differs; upload it again",
+            code="upload_checksum_mismatch",
+            field=file.name,
+        )
+    if file.sha256 not in (None, sha256):
         raise EngineError(
             f"the stored {file.name} is not the file that was accepted: its SHA-256 differs; check"
             " the store and post the adapter again",

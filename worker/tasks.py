@@ -15,6 +15,7 @@ from core.jobs import JobFailure, JobRequest, JobResult, JobState, now
 from core.queue import BUILD_ALIGNMENT, SANITIZE, JobQueue, build_id
 from worker.alignment.registration import register
 from worker.alignment.wanted import Removed, Wanted
+from worker.delivery import deliver
 from worker.following import JobLine, Line, following
 from worker.interrupts import Cancelled, Drained, Interrupts, StoreAway
 from worker.job import run_job
@@ -24,6 +25,7 @@ from worker.workshop import Workshop
 Task = Callable[..., None]
 TRANSIENT: Final = (StoreError, OSError)  # another attempt may find the store or disk well again
 SOURCE_UNAVAILABLE: Final = "source_unavailable"
+DESTINATION_UNAVAILABLE: Final = "destination_unavailable"
 REST_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
@@ -116,6 +118,8 @@ class Tasks:
         try:
             with tempfile.TemporaryDirectory(dir=self.workshop.scratch.folder) as folder:
                 commit = run_job(request, self.workshop, tracker, Path(folder))
+            if request.destination is not None:
+                deliver(request, request.destination, commit, self.workshop, tracker)
         except Cancelled:
             return JobResult(state=JobState.CANCELLED, started_at=started, finished_at=now())
         except Drained:
@@ -193,6 +197,11 @@ def _failure(error: Exception) -> JobFailure:
         return JobFailure(
             code=error.code,
             message="what was to be read, in S3 or on a hub, could not be reached: retry later",
+        )
+    if isinstance(error, StoreError) and error.code == DESTINATION_UNAVAILABLE:
+        return JobFailure(
+            code=error.code,
+            message="the destination could not be reached, and has no manifest yet; retry later",
         )
     if isinstance(error, StoreError):  # its message names keys, which are the operator's business
         return JobFailure(

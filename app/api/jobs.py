@@ -15,6 +15,7 @@ from app.access import Caller, JobsCaller
 from app.answers import AGREED, AS_A_JOB, IDEMPOTENT, JSON_BODY, problems
 from app.bodies import read_json
 from app.intake.accept import accept
+from app.intake.arrival import Arrival, closed_at_end
 from app.intake.form import receive_form
 from app.intake.idempotency import IdempotencyKey
 from app.intake.order import Order, order_of_form, order_of_json
@@ -32,8 +33,10 @@ from app.views import (
     snapshot,
 )
 from core.codes.adapters import ARCHIVES, PARTS, SOURCES
+from core.codes.places import UPLOADS
 from core.errors import RecordUnreadable, UnsupportedMediaType
 from core.jobs import JOB_ID_PATTERN, JobRequest, JobState
+from core.tenant_limits import upload_limit
 
 _log = logging.getLogger(__name__)
 _MAX_JSON = 256 * 2**10
@@ -41,7 +44,7 @@ _SCANNED = 200  # jobs looked at for one page, whatever fits
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 _REFUSED = problems(
-    *(*JSON_BODY, "body_empty", *PARTS, *ARCHIVES, *SOURCES, *IDEMPOTENT),
+    *(*JSON_BODY, "body_empty", *PARTS, *ARCHIVES, *SOURCES, *UPLOADS, *IDEMPOTENT),
     *(*AGREED, "scratch_unavailable"),
     at=AS_A_JOB,
 )
@@ -66,24 +69,29 @@ async def post_job(
 ) -> JobView:
     """Takes a LoRA adapter as files, as an archive or from S3, and queues it.
 
-    Answers 202, or 200 where the result is there already. What is wrong inside the adapter's files
-    is no error here: the job ends as `rejected`, with findings.
+    Answers 202, or 200 where the result is there already. Weights sent as a part whose header is
+    wrong are refused while they arrive (`adapter_rejected`). What else is wrong inside the
+    adapter's files is no error here: the job ends as `rejected`, with findings.
     """
     await run_in_threadpool(check_room, services, caller, idempotency_key)
-    async with scratch_folder(services.scratch) as folder:
-        order = await _order(request, services, folder)
+    arrival = Arrival(services, caller.tenant)
+    async with scratch_folder(services.scratch) as folder, closed_at_end(arrival):
+        order = await _order(request, services, caller, arrival, folder)
         job = await run_in_threadpool(accept, services, caller, order, idempotency_key, folder)
     seen = await run_in_threadpool(snapshot, services, job)
     mark_accepted(response, seen)
     return job_view(seen)
 
 
-async def _order(request: Request, services: Services, folder: Path) -> Order:
+async def _order(
+    request: Request, services: Services, caller: Caller, arrival: Arrival, folder: Path
+) -> Order:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    limits = services.settings.limits
+    limit = upload_limit(services.settings, caller.tenant)
+    limits = services.settings.limits.model_copy(update={"upload": limit})
     if kind == "multipart/form-data":
-        form = await receive_form(request, folder, limits)
-        return await run_in_threadpool(order_of_form, form, folder, limits)
+        form = await receive_form(request, arrival, folder, limits)
+        return await run_in_threadpool(order_of_form, form, arrival, folder, limits)
     if kind == "application/json":
         return order_of_json(await read_json(request, _MAX_JSON))
     raise UnsupportedMediaType("send multipart/form-data with the files, or application/json")

@@ -23,7 +23,12 @@ def adapter_folders(body: Any, prefix: str) -> list[S3Uri]:
         folder, _, name = key.rpartition("/")
         uri = parse_s3(f"s3://{bucket}/{key}")
         place = S3Uri(bucket, f"{folder}/")
-        if uri and folder and name in INPUT_FILES and str(place).startswith(prefix):
+        if (
+            uri == S3Uri(bucket, key)
+            and folder
+            and name in INPUT_FILES
+            and str(place).startswith(prefix)
+        ):
             folders[place] = None
     return list(folders)
 

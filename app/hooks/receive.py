@@ -130,7 +130,7 @@ def _of_bucket(services: Services, source: Source, event: Any, accepted: Accept)
 def _of_folder(services: Services, source: Source, place: S3Uri, accepted: Accept) -> Outcome:
     """One job for each version of the files there, whichever of their events comes first."""
     try:
-        pinned = services.sources.pin(str(place))
+        pinned = services.sources.pin(str(place), source.rule.tenant)
     except Unprocessable as error:
         if error.code == "source_not_found":
             return Ignored("the adapter is gone again")

@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.access import Caller
+from app.intake.arrival import Arrival
 from app.intake.callback import check_callback
-from app.intake.destination import check_destination
+from app.intake.destination import check_brings_adapter, check_destination
 from app.intake.idempotency import EventKey, Idempotency
 from app.intake.order import Order
 from app.intake.terms import Terms, agree
 from app.services import Services
+from app.uploading import copied, pinned_inputs
 from core.errors import QueueError
 from core.jobs import (
     Commit,
@@ -26,6 +28,7 @@ from core.sources import Pinned
 from core.store import layout
 from core.store.base import ObjectExists
 from core.store.layout import ADAPTER_CONFIG
+from core.uploads import SCHEME
 
 _log = logging.getLogger(__name__)
 
@@ -44,23 +47,25 @@ def accept(
         standing = services.records.request(caller.tenant, claimed)
         if standing is not None:
             return standing
-    check_destination(services, caller, order.destination)
+    check_destination(services.settings, caller, order.destination)
     check_callback(services, caller, order.callback_url)
-    pinned = order.pinned or (
-        services.sources.pin(order.source) if order.source else Pinned([], [])
-    )
+    pinned = order.pinned or _pinned(services, caller, order.source)
     terms = agree(
         services.records,
         services.manifests,
         caller,
         alignment=order.alignment,
         policy=order.policy,
-        read_config=lambda: _config(services, order, pinned, folder),
+        read_config=lambda: _config(services, caller, order, pinned, folder),
     )
+    check_brings_adapter(terms.policy, order.destination)
     commit = _earlier_result(services, caller, order, terms)
-    job_id = claimed or idempotency.claim(new_job_id())
+    job_id = claimed or _claimed_id(idempotency, key, order.arrival)
     services.records.announce(caller.tenant, job_id)
-    files = pinned.files or _stored(services, caller, job_id, order, commit)
+    if pinned.files:
+        files = [_own(services, caller, job_id, file) for file in pinned.files]
+    else:
+        files = _stored(services, caller, job_id, order, commit)
     request = JobRequest(
         id=job_id,
         tenant=caller.tenant,
@@ -74,7 +79,22 @@ def accept(
         destination=order.destination,
         callback_url=order.callback_url,
     )
-    return keep(services, caller, request, commit, claimed=claimed is not None)
+    accepted = keep(services, caller, request, commit, claimed=claimed is not None)
+    if commit is not None and order.arrival is not None and accepted == request:
+        order.arrival.drop()
+    return accepted
+
+
+def _claimed_id(
+    idempotency: Idempotency, key: str | EventKey | None, arrival: Arrival | None
+) -> str:
+    """The id of the job to be: what is there is stored under it already, unless the key stands for
+    another that was never stored."""
+    if arrival is None:
+        return idempotency.claim(new_job_id())
+    if key is not None:
+        arrival.share()
+    return idempotency.claim(arrival.job_id)
 
 
 def keep(
@@ -99,15 +119,34 @@ def keep(
     return request
 
 
-def _config(services: Services, order: Order, pinned: Pinned, folder: Path) -> bytes | None:
+def _pinned(services: Services, caller: Caller, source: str | None) -> Pinned:
+    """What a source holds at this moment; nothing where the files came along."""
+    if source is None:
+        return Pinned([], [])
+    if source.startswith(SCHEME):
+        return Pinned(pinned_inputs(services, caller, source), [])
+    return services.sources.pin(source, caller.tenant)
+
+
+def _own(services: Services, caller: Caller, job_id: str, file: InputFile) -> InputFile:
+    return copied(services, caller, job_id, file) if file.key is not None else file
+
+
+def _config(
+    services: Services, caller: Caller, order: Order, pinned: Pinned, folder: Path
+) -> bytes | None:
     """The adapter's config, if it can be had without opening an archive that lies in S3."""
+    if ADAPTER_CONFIG in order.stored:
+        return services.store.get(order.stored[ADAPTER_CONFIG].key or "")
     if ADAPTER_CONFIG in order.files:
         return order.files[ADAPTER_CONFIG].path.read_bytes()
     config = next((file for file in pinned.files if file.name == ADAPTER_CONFIG), None)
     if config is None:
         return None
+    if config.key is not None:
+        return services.store.get(config.key, length=services.settings.limits.config)
     path = folder / ADAPTER_CONFIG
-    services.sources.fetch(config, path)
+    services.sources.fetch(config, path, caller.tenant)
     return path.read_bytes()
 
 
@@ -117,8 +156,10 @@ def _earlier_result(
     """What this tenant got for the same bytes, alignment, policy and engine."""
     if order.source:
         return None  # the bytes are known only once the worker has read them
+    if order.destination:
+        return None  # the worker has it brought there
     recipe = recipe_digest(
-        {name: file.sha256 for name, file in order.files.items()},
+        order.sha256,
         terms.alignment,
         terms.policy,
         other_names=order.other_names,
@@ -130,7 +171,9 @@ def _earlier_result(
 def _stored(
     services: Services, caller: Caller, job_id: str, order: Order, commit: Commit | None
 ) -> list[InputFile]:
-    """The uploads, in the store; not once more where their result is there already."""
+    """The uploads, in the store; not where their result is there already."""
+    if order.arrival is not None and order.stored:
+        return order.arrival.inputs(job_id, order.stored, needed=commit is None)
     files = []
     for name, file in sorted(order.files.items()):
         key = None

@@ -1,45 +1,62 @@
-"""A multipart body, parsed as it arrives: files go straight to disk, hashed on the way.
+"""A multipart body, parsed as it arrives: the adapter's files go straight to the object store, an
+archive to disk, hashed on the way.
 
 Starlette's own parser would spool every file and copy it again.
 """
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import anyio
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from app.bodies import blocks
+from app.intake.arrival import Arrival
 from app.intake.part import Part
 from core.archives import UnpackedFile
+from core.arriving_header import ArrivingHeader
 from core.errors import RequestError, Unprocessable
+from core.jobs import InputFile
 from core.settings import LimitSettings
+from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
 
-FILE_PARTS = ("adapter", "config", "archive")
+STORED_AS = {"adapter": ADAPTER_MODEL, "config": ADAPTER_CONFIG}
+FILE_PARTS = (*STORED_AS, "archive")
 TEXT_PARTS = ("alignment", "policy", "metadata", "destination", "callback_url")
 _MAX_TEXT = 64 * 2**10
 
 
-@dataclass(frozen=True)
+@dataclass
 class Form:
-    """What the parts held: files by part name, on disk by now, and texts."""
+    """What the parts held: an archive on disk, other files in the store, both by part name, and
+    texts."""
 
-    files: dict[str, UnpackedFile] = field(default_factory=dict)
+    archive: UnpackedFile | None = None
+    files: dict[str, InputFile] = field(default_factory=dict)
     texts: dict[str, bytes] = field(default_factory=dict)
 
 
-async def receive_form(request: Request, folder: Path, limits: LimitSettings) -> Form:
-    """Read the whole body; its files lie in `folder` then. Raises `RequestError`."""
-    receiver = _Receiver(_boundary(request), folder, limits)
+async def receive_form(
+    request: Request, arrival: Arrival, folder: Path, limits: LimitSettings
+) -> Form:
+    """Read the whole body; its files are in the store then, an archive in `folder`.
+
+    Raises `RequestError`, `StoreError`, or `AdapterRejected` as soon as the weights' header is seen
+    to be wrong.
+    """
+    receiver = _Receiver(_boundary(request), arrival, folder, limits)
     try:
         async for block in blocks(request, limits.upload):
             await run_in_threadpool(receiver.write, block)
         return receiver.finish()
     finally:
-        receiver.close()
+        with anyio.CancelScope(shield=True):
+            await run_in_threadpool(receiver.close)
 
 
 def not_available(name: str) -> Unprocessable:
@@ -60,11 +77,16 @@ def _boundary(request: Request) -> bytes:
 class _Receiver:
     """Takes the body block by block. All of it blocks, and runs in a thread."""
 
-    def __init__(self, boundary: bytes, folder: Path, limits: LimitSettings) -> None:
+    def __init__(
+        self, boundary: bytes, arrival: Arrival, folder: Path, limits: LimitSettings
+    ) -> None:
+        self._arrival = arrival
         self._folder = folder
         self._limits = limits
         self._form = Form()
         self._part: Part | None = None
+        self._end_of_part: Callable[[Part], None] = _nothing
+        self._seen: set[str] = set()
         self._header = bytearray()
         self._value = bytearray()
         self._disposition = b""
@@ -120,18 +142,53 @@ class _Receiver:
 
     def _open(self) -> None:
         name = _part_name(self._disposition)
-        if name in self._form.files or name in self._form.texts:
+        if name in self._seen:
             raise Unprocessable(
                 f"the part {name} is there twice: send it once", code="part_duplicate", field=name
             )
-        if name in FILE_PARTS:
-            # Open across callbacks; `close` sees to it whatever happens.
-            file = (self._folder / name).open("xb")
-            cap = self._limits.config if name == "config" else self._limits.upload
-            self._part = Part(name, file, cap)
+        self._seen.add(name)
+        # Open across callbacks; `close` sees to it whatever happens.
+        if name in STORED_AS:
+            self._open_stored(name)
+        elif name == "archive":
+            self._open_archive(name)
         else:
-            cap = self._limits.metadata if name == "metadata" else _MAX_TEXT
-            self._part = Part(name, io.BytesIO(), cap)
+            self._open_text(name)
+
+    def _open_stored(self, name: str) -> None:
+        filename = STORED_AS[name]
+        writer = self._arrival.writer(filename)
+        cap = self._limits.config if name == "config" else self._limits.upload
+        header = ArrivingHeader(filename) if name == "adapter" else None
+
+        def end(part: Part) -> None:
+            part.check()
+            writer.commit()
+            self._form.files[name] = InputFile(
+                name=filename, size=part.size, sha256=part.sha256, key=self._arrival.key(filename)
+            )
+
+        self._part, self._end_of_part = Part(name, writer, writer.abort, cap, header), end
+
+    def _open_archive(self, name: str) -> None:
+        path = self._folder / name
+        file = path.open("xb")
+
+        def end(part: Part) -> None:
+            part.check()
+            file.close()
+            self._form.archive = UnpackedFile(path, part.size, part.sha256)
+
+        self._part, self._end_of_part = Part(name, file, file.close, self._limits.upload), end
+
+    def _open_text(self, name: str) -> None:
+        text = io.BytesIO()
+        cap = self._limits.metadata if name == "metadata" else _MAX_TEXT
+
+        def end(_: Part) -> None:
+            self._form.texts[name] = text.getvalue()
+
+        self._part, self._end_of_part = Part(name, text, text.close, cap), end
 
     def _write(self, data: bytes, start: int, end: int) -> None:
         if self._part is not None:
@@ -139,17 +196,17 @@ class _Receiver:
 
     def _end_part(self) -> None:
         part = self._part
-        if part is None:
-            return
-        if isinstance(part.sink, io.BytesIO):
-            self._form.texts[part.name] = part.sink.getvalue()
-        else:
-            self._form.files[part.name] = part.received(self._folder / part.name)
-        part.close()
-        self._part = None
+        if part is not None:
+            self._end_of_part(part)
+            part.close()
+            self._part = None
 
     def _end(self) -> None:
         self._ended = True
+
+
+def _nothing(_: Part) -> None:
+    """Before the first part."""
 
 
 def _part_name(disposition: bytes) -> str:

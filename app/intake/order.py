@@ -6,16 +6,18 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from app.intake.form import Form, not_available
+from app.intake.arrival import Arrival
+from app.intake.form import STORED_AS, Form
 from app.intake.metadata import Metadata
-from core.archives import UnpackedFile, unpack
+from core.archives import Unpacked, UnpackedFile, unpack
 from core.canonical import Json, digest, parse_json_strictly
 from core.errors import TooLarge, Unprocessable
+from core.jobs import InputFile
 from core.model import Frozen
 from core.policy import Policy, describe_validation, parse_policy
 from core.settings import LimitSettings
 from core.sources import Pinned
-from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
+from core.store.layout import ADAPTER_CONFIG
 
 _METADATA: TypeAdapter[dict[str, str]] = TypeAdapter(Metadata)
 
@@ -30,7 +32,7 @@ class JobOrder(Frozen):
         str,
         Field(
             description="s3://bucket/folder/, or an archive in a .zip, .tar, .tar.gz or .tar.zst,"
-            " s3://bucket/x.tar.gz"
+            " s3://bucket/x.tar.gz; or upload: and the id of an upload"
         ),
     ]
     alignment: str | None = None
@@ -47,22 +49,31 @@ class JobOrder(Frozen):
 
 @dataclass(frozen=True)
 class Order:
-    """One job as asked for. `files` are on disk; with a `source` there are none yet, and `pinned`
-    is the version of it that was meant, where it was looked at before."""
+    """One job as asked for. `files` are on disk, out of an archive; those that came as parts are
+    `stored` already, by `arrival`; with a `source` there are none of either yet, and `pinned` is
+    the version of it that was meant, where it was looked at before."""
 
     alignment: str | None
     policy: Policy | None
     metadata: dict[str, str]
     files: dict[str, UnpackedFile] = field(default_factory=dict)
+    stored: dict[str, InputFile] = field(default_factory=dict)
+    arrival: Arrival | None = None
     other_names: list[str] = field(default_factory=list)
     source: str | None = None
     destination: str | None = None
     callback_url: str | None = None
     pinned: Pinned | None = None
 
+    @property
+    def sha256(self) -> dict[str, str]:
+        """Of each file that came along, by name."""
+        on_disk = {name: file.sha256 for name, file in self.files.items()}
+        return on_disk | {name: file.sha256 or "" for name, file in self.stored.items()}
+
     def digest(self) -> str:
         """Equal for requests that ask for the same thing."""
-        files: Json = {name: file.sha256 for name, file in self.files.items()}
+        files: Json = self.sha256
         return digest(
             {
                 "files": files,
@@ -77,19 +88,21 @@ class Order:
         )
 
 
-def order_of_form(form: Form, folder: Path, limits: LimitSettings) -> Order:
+def order_of_form(form: Form, arrival: Arrival, folder: Path, limits: LimitSettings) -> Order:
     """Blocks: an archive is unpacked into `folder`. Raises `RequestError`."""
     texts = form.texts
     policy = parse_policy(texts["policy"]) if "policy" in texts else None
     metadata = _metadata(texts["metadata"]) if "metadata" in texts else {}
     plain = {name: _text(name, texts[name]) for name in PLAIN_TEXTS if name in texts}
-    files, other_names = _files(form, folder, limits)
+    unpacked = _unpacked(form, folder, limits)
     return Order(
         alignment=plain.get("alignment"),
         policy=policy,
         metadata=metadata,
-        files=files,
-        other_names=other_names,
+        files=unpacked.files,
+        stored={file.name: file for file in form.files.values()},
+        arrival=arrival,
+        other_names=unpacked.other_names,
         destination=plain.get("destination"),
         callback_url=plain.get("callback_url"),
     )
@@ -104,8 +117,6 @@ def order_of_json(body: Any) -> Order:
         order = JobOrder.model_validate(body)
     except ValidationError as error:
         raise invalid(error, root="body", code="validation_failed") from error
-    if order.source.startswith("upload:"):
-        raise not_available("upload:")
     return Order(**{field: getattr(order, field) for field in JobOrder.model_fields})
 
 
@@ -119,31 +130,28 @@ def invalid(error: ValidationError, *, root: str, code: str) -> Unprocessable:
     )
 
 
-def _files(
-    form: Form, folder: Path, limits: LimitSettings
-) -> tuple[dict[str, UnpackedFile], list[str]]:
-    """The adapter's files by their canonical names, and the names of others in an archive."""
-    sent = set(form.files)
-    if sent == {"archive"}:
+def _unpacked(form: Form, folder: Path, limits: LimitSettings) -> Unpacked:
+    """What is in the archive; nothing where both files came as parts."""
+    if form.archive is not None and not form.files:
         inside = folder / "unpacked"
         inside.mkdir()
-        unpacked = unpack(form.files["archive"].path, inside, max_bytes=limits.upload)
+        unpacked = unpack(form.archive.path, inside, max_bytes=limits.upload)
         _check_config_size(unpacked.files, limits)
-        return unpacked.files, unpacked.other_names
-    if "archive" in sent:
+        return unpacked
+    if form.archive is not None:
         raise Unprocessable(
             "an archive holds both files: send it alone, or adapter and config without it",
             code="part_conflict",
             field="archive",
         )
-    for name in ("adapter", "config"):
-        if name not in sent:
+    for name in STORED_AS:
+        if name not in form.files:
             raise Unprocessable(
                 f"the part {name} is missing: send adapter and config, or archive",
                 code="part_missing",
                 field=name,
             )
-    return {ADAPTER_MODEL: form.files["adapter"], ADAPTER_CONFIG: form.files["config"]}, []
+    return Unpacked()
 
 
 def _check_config_size(files: dict[str, UnpackedFile], limits: LimitSettings) -> None:

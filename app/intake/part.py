@@ -1,44 +1,63 @@
 """One part of a form while it arrives."""
 
 import hashlib
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Callable
+from typing import Protocol
 
-from core.archives import UnpackedFile
+from core.arriving_header import ArrivingHeader
 from core.errors import TooLarge, Unprocessable
 
 
-class Part:
-    """Bytes on their way to `sink`, counted and hashed. Closes the sink."""
+class Sink(Protocol):
+    def write(self, data: memoryview, /) -> object: ...
 
-    def __init__(self, name: str, sink: BinaryIO, max_bytes: int) -> None:
+
+class Part:
+    """Bytes on their way to `sink`, counted, hashed and held against `header`. `close` lets go of
+    the sink, however far it came."""
+
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        close: Callable[[], None],
+        max_bytes: int,
+        header: ArrivingHeader | None = None,
+    ) -> None:
         self.name = name
-        self.sink = sink
+        self.size = 0
+        self.close = close
+        self._sink = sink
         self._max = max_bytes
-        self._size = 0
+        self._header = header
         self._digest = hashlib.sha256()
 
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
     def write(self, data: memoryview) -> None:
-        self._size += len(data)
-        if self._size > self._max:
+        """Raises `TooLarge` (`part_too_large`) or `AdapterRejected`."""
+        self.size += len(data)
+        if self.size > self._max:
             raise TooLarge(
                 f"the part {self.name} is larger than the {self._max} bytes accepted for it",
                 code="part_too_large",
                 field=self.name,
                 limit=self._max,
             )
+        if self._header is not None:
+            self._header.write(data)
         self._digest.update(data)
-        self.sink.write(data)
+        self._sink.write(data)
 
-    def close(self) -> None:
-        self.sink.close()
-
-    def received(self, path: Path) -> UnpackedFile:
-        """The finished file. Raises `Unprocessable` (`part_empty`)."""
-        if not self._size:
+    def check(self) -> None:
+        """The part is at its end. Raises `Unprocessable` (`part_empty`) or `AdapterRejected`."""
+        if not self.size:
             raise Unprocessable(
                 f"the part {self.name} holds no bytes: send the file again",
                 code="part_empty",
                 field=self.name,
             )
-        return UnpackedFile(path, self._size, self._digest.hexdigest())
+        if self._header is not None:
+            self._header.finish()

@@ -28,7 +28,7 @@ from core.store import layout
 from core.store.checks import TEMPORARY
 from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
 from core.store.settings import StoreSettings
-from tests.app.gate import CONFIG, leave_alignment
+from tests.app.gate import CONFIG, leave_alignment, weights_of
 from tests.servers import free_ports
 from tests.service.running import store_environment, wait_until_ready
 
@@ -62,7 +62,7 @@ class Gate:
         request = self.client.build_request(
             "POST",
             "/v1/jobs",
-            files={"adapter": os.urandom(ADAPTER_BYTES), "config": CONFIG},
+            files={"adapter": weights_of(os.urandom(ADAPTER_BYTES // 2).hex()), "config": CONFIG},
             data={"alignment": ALIGNMENT},
         )
         request.read()

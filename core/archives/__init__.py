@@ -18,7 +18,11 @@ from core.archives.tars import tar_members
 from core.archives.zips import zip_members
 from core.store.layout import INPUT_FILES
 
-__all__ = ["MAX_MEMBERS", "Unpacked", "UnpackedFile", "unpack"]
+__all__ = ["MAX_MEMBERS", "SUFFIXES", "Unpacked", "UnpackedFile", "unpack"]
+
+
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
+"""How the name of an archive ends."""
 
 
 @dataclass(frozen=True)

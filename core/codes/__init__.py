@@ -8,6 +8,7 @@ from core.codes.code import Code
 from core.codes.jobs import ALIGNMENTS, JOBS, POLICIES
 from core.codes.kept import BUILDS, RUNS
 from core.codes.ours import FAULTS
+from core.codes.places import DELIVERIES, DESTINATIONS, UPLOADS
 from core.codes.requests import REQUESTS
 from core.codes.terminal import CLIENT, TERMINAL
 from core.codes.webhooks import ATTEMPTS, HOOKS, WEBHOOKS
@@ -17,6 +18,8 @@ SECTIONS: dict[str, dict[str, Code]] = {
     "The parts of a job": PARTS,
     "Archives": ARCHIVES,
     "Sources and checkpoints": SOURCES,
+    "Uploads": UPLOADS,
+    "Destinations": DESTINATIONS,
     "Alignments": ALIGNMENTS,
     "Policies": POLICIES,
     "Jobs and their results": JOBS,
@@ -24,6 +27,7 @@ SECTIONS: dict[str, dict[str, Code]] = {
     "Webhooks in": HOOKS,
     "Faults of the gate": FAULTS,
     "A job that failed": RUNS,
+    "A result that was not brought": DELIVERIES,
     "An alignment that was not built": BUILDS,
     "An attempt to tell how a job ended": ATTEMPTS,
     "The client": CLIENT,

@@ -25,6 +25,12 @@ PARTS: dict[str, Code] = {
     ),
     "part_empty": code("A file has no bytes.", "Send the part named in `field` again.", 422),
     "part_invalid": code("A text part is not UTF-8.", "Send the text as UTF-8.", 422),
+    "adapter_rejected": code(
+        "The header of the weights is wrong, as the first bytes of the upload tell; `findings` says"
+        " how ([findings.md](findings.md)). What is found later ends the job as `rejected`.",
+        "Mend the adapter as its findings say.",
+        422,
+    ),
     "part_too_large": code(
         "One part is larger than is accepted for it; `field` and `limit` say which, and how many"
         " bytes are.",

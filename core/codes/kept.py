@@ -41,11 +41,6 @@ RUNS: dict[str, Code] = {
     "rejected_after_write": code(
         "An adapter was rejected when files were written already; they were thrown away.", _LOGS
     ),
-    "adapter_rejected": code(
-        "The adapter is not understood in full. A job ends as `rejected`, with findings: see"
-        " [findings.md](findings.md).",
-        "Mend the adapter as its findings say.",
-    ),
     "alignment_missing": code("The alignment is gone from the store.", "Register the pair again."),
     "alignment_damaged": code(
         "A stored file of the alignment is not what its name says.", "Register the pair again."

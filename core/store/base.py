@@ -1,10 +1,12 @@
 """The object store as the rest of the program sees it: a flat space of keys and bytes."""
 
-from collections.abc import Iterator
+import abc
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self
 
 from core.errors import StoreError
 
@@ -53,6 +55,70 @@ class ObjectChanged(StoreError):
     code = "object_changed"
 
 
+class ObjectWriter(abc.ABC):
+    """Takes an object's bytes as they come. Nobody sees any of it before `commit`.
+
+    As a context manager it commits at the end of the block, and aborts if that raises. All of it
+    blocks, and none is safe to share between threads at once.
+    """
+
+    @abc.abstractmethod
+    def write(self, data: bytes | memoryview) -> None:
+        """Raises `StoreError`, which may be one of what was written before."""
+
+    @abc.abstractmethod
+    def commit(self) -> ObjectInfo:
+        """From here on the object is there, whole. Raises `StoreError`; then `abort` is needed."""
+
+    @abc.abstractmethod
+    def abort(self) -> None:
+        """Nothing of it stays, if that can be had: what cannot be freed is logged, and found among
+        the unfinished puts. After a commit it does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self.commit()
+        finally:
+            self.abort()
+
+
+@dataclass(frozen=True)
+class SignedPut:
+    """An HTTP PUT that anyone may send: with exactly these headers besides Content-Length."""
+
+    url: str
+    headers: Mapping[str, str]
+
+
+class DirectUploads(Protocol):
+    """Objects that others send to the store themselves, by signed URLs. All calls but `put` and
+    `part_url`, which only sign, reach the store and raise `StoreError`."""
+
+    def put(self, key: str, *, size: int, sha256: str | None, seconds: int) -> SignedPut:
+        """Stores an object of exactly `size` bytes, and of this SHA-256 (hex) if it is given."""
+
+    def begin(self, key: str) -> str:
+        """The id of a multipart upload: the object is there once that is completed."""
+
+    def part_url(self, key: str, upload_id: str, number: int, *, size: int, seconds: int) -> str:
+        """Where a part is put; they are joined by number, from 1 on."""
+
+    def parts(self, key: str, upload_id: str) -> Mapping[int, int] | None:
+        """The sizes of the parts that are there by number; None once there is no such upload."""
+
+    def complete(self, key: str, upload_id: str) -> None:
+        """Join all parts that are there; no such upload is no error."""
+
+
 class ObjectStore(Protocol):
     """What every store can do. All calls block; the API runs them in a thread pool.
 
@@ -65,6 +131,22 @@ class ObjectStore(Protocol):
 
     def put_file(self, key: str, path: Path) -> ObjectInfo:
         """Store the file at `path`, of any size, without holding it in memory."""
+
+    def writer(self, key: str, *, if_absent: bool = False) -> ObjectWriter:
+        """Stores what is written to it, of any size; whoever asks for one commits or aborts it.
+
+        With `if_absent`, committing raises `ObjectExists` if the key is taken.
+        """
+
+    def copy(self, source: str, target: str, *, etag: str | None = None) -> ObjectInfo:
+        """Store the object `source` as `target` too, within the store.
+
+        Raises `ObjectMissing`, or with `etag` `ObjectChanged` if it is not that version.
+        """
+
+    @property
+    def direct(self) -> DirectUploads | None:
+        """How others send objects here by themselves; None where they cannot."""
 
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         """Bytes `start … start+length` (to the end when None). Raises `ObjectMissing`."""

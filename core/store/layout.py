@@ -55,6 +55,23 @@ def tenants() -> str:
     return "tenants/"
 
 
+def upload(tenant: str, upload_id: str) -> str:
+    return f"{uploads(tenant)}{upload_id}"
+
+
+def uploads(tenant: str) -> str:
+    return f"tenants/{tenant}/uploads/"
+
+
+def upload_record(tenant: str, upload_id: str) -> str:
+    """Put once, before anything can be sent; goes last."""
+    return f"{upload(tenant, upload_id)}/upload.json"
+
+
+def upload_file(tenant: str, upload_id: str, filename: str) -> str:
+    return f"{upload(tenant, upload_id)}/files/{filename}"
+
+
 def results(tenant: str) -> str:
     return f"tenants/{tenant}/results/"
 

@@ -1,6 +1,7 @@
 """Objects as plain files under one folder: for one machine, development and tests."""
 
 import errno
+import logging
 import os
 import shutil
 import stat
@@ -15,10 +16,18 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from core.errors import StoreError
-from core.store.base import ObjectChanged, ObjectExists, ObjectInfo, ObjectMissing, Unfinished
+from core.store.base import (
+    ObjectChanged,
+    ObjectExists,
+    ObjectInfo,
+    ObjectMissing,
+    ObjectWriter,
+    Unfinished,
+)
 from core.store.checks import TEMPORARY, BadKey, check_key, check_listing, check_range, is_segment
 from core.store.files import CHUNK, save_hashed, sync_folder, unreadable
 
+_log = logging.getLogger(__name__)
 _STALE = timedelta(hours=24)
 _PUBLISH_ATTEMPTS = 100
 _ADVICE = {
@@ -56,6 +65,21 @@ class LocalStore:
         with source:
             return self._store(key, source, if_absent=False)
 
+    def writer(self, key: str, *, if_absent: bool = False) -> ObjectWriter:
+        target = self._path(key)
+        with _failures("store", key):
+            self._temporary_folder.mkdir(parents=True, exist_ok=True)
+            return LocalWriter(key, self._temporary_folder / uuid4().hex, target, if_absent)
+
+    def copy(self, source: str, target: str, *, etag: str | None = None) -> ObjectInfo:
+        with self.open(source) as file, _failures("read", source):
+            _check_version(source, file, etag)
+            return self._store(target, file, if_absent=False)
+
+    @property
+    def direct(self) -> None:
+        return None
+
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         check_range(start, length)
         with self.open(key) as file, _failures("read", key):
@@ -64,8 +88,7 @@ class LocalStore:
 
     def get_file(self, key: str, path: Path, *, etag: str | None = None) -> str:
         with self.open(key) as file, _failures("read", key):
-            if etag is not None and etag != _etag(os.fstat(file.fileno())):
-                raise ObjectChanged(f"{key!r} was replaced since it was last seen: start again.")
+            _check_version(key, file, etag)
             return save_hashed(file, path)
 
     def open(self, key: str) -> BinaryIO:
@@ -142,17 +165,12 @@ class LocalStore:
         return path
 
     def _store(self, key: str, source: BinaryIO, *, if_absent: bool) -> ObjectInfo:
-        target = self._path(key)
-        with _failures("store", key), self._temporary() as temporary:
-            with temporary.open("xb") as file:
-                shutil.copyfileobj(source, file, CHUNK)
-                file.flush()
-                os.fsync(file.fileno())
-                # The kernel's own stamp may stand still for milliseconds: too coarse for an ETag.
-                os.utime(file.fileno(), ns=(now := time.time_ns(), now))
-                info = _info(key, os.fstat(file.fileno()))
-            _publish(temporary, target, if_absent=if_absent)
-        return info
+        writer = self.writer(key, if_absent=if_absent)
+        try:
+            shutil.copyfileobj(source, writer, CHUNK)
+            return writer.commit()
+        finally:
+            writer.abort()
 
     @contextmanager
     def _temporary(self) -> Iterator[Path]:
@@ -192,6 +210,44 @@ class LocalStore:
             except OSError:  # not empty: someone else's objects
                 return
             folder = folder.parent
+
+
+class LocalWriter(ObjectWriter):
+    """Writes a file beside the objects, which gets its name when it is whole."""
+
+    def __init__(self, key: str, temporary: Path, target: Path, if_absent: bool) -> None:
+        self._key = key
+        self._temporary = temporary
+        self._target = target
+        self._if_absent = if_absent
+        self._file = temporary.open("xb")
+
+    def write(self, data: bytes | memoryview) -> None:
+        with _failures("store", self._key):
+            self._file.write(data)
+
+    def commit(self) -> ObjectInfo:
+        with _failures("store", self._key), self._file as file:
+            file.flush()
+            os.fsync(file.fileno())
+            # The kernel's own stamp may stand still for milliseconds: too coarse for an ETag.
+            os.utime(file.fileno(), ns=(now := time.time_ns(), now))
+            info = _info(self._key, os.fstat(file.fileno()))
+            _publish(self._temporary, self._target, if_absent=self._if_absent)
+        self.abort()  # what is left of it: its first name
+        return info
+
+    def abort(self) -> None:
+        try:
+            self._file.close()
+            self._temporary.unlink(missing_ok=True)
+        except OSError as error:
+            _log.warning("what was written of %s stays behind: %s", self._key, error)
+
+
+def _check_version(key: str, file: BinaryIO, etag: str | None) -> None:
+    if etag is not None and etag != _etag(os.fstat(file.fileno())):
+        raise ObjectChanged(f"{key!r} was replaced since it was last seen: start again.")
 
 
 def _children(path: Path) -> list[str]:

@@ -1,10 +1,8 @@
 """Objects in an S3-compatible store, through boto3."""
 
-import hashlib
 import io
 import re
 import time
-from base64 import b64encode
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -21,9 +19,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from core.errors import StoreError
-from core.store.base import ObjectExists, ObjectInfo, ObjectMissing, Unfinished
+from core.store.base import ObjectExists, ObjectInfo, ObjectMissing, ObjectWriter, Unfinished
 from core.store.checks import check_key, check_listing, check_range
 from core.store.files import CHUNK, save_hashed, unreadable
+from core.store.s3_direct import S3Direct
 from core.store.s3_errors import (
     CONFLICT,
     PRECONDITION_FAILED,
@@ -35,6 +34,7 @@ from core.store.s3_errors import (
 from core.store.s3_heads import believe_whole_heads_only
 from core.store.s3_stream import ObjectStream, bare_etag, check_answer
 from core.store.s3_uploads import abort_upload, uploads
+from core.store.s3_writer import WRITER, S3Writer, content_md5
 from core.store.settings import S3Settings
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ if TYPE_CHECKING:
 
 _PART = 16 << 20
 _PART_THREADS = 4  # with _PART, the memory one upload takes
+_COPIED_AT_ONCE = 1 << 30  # S3 copies up to 5 GiB in one request, and answers when it is done
 _CONNECTIONS = 64  # the API's thread pool holds 40 threads, uploads some more
 _PAGE = 1000
 _CONFLICT_PAUSES = (0.1, 0.2, 0.4, 0.8)  # seconds before the next try
-_WRITER = "safelora-writer"
 
 
 class S3Store:
@@ -99,7 +99,7 @@ class S3Store:
                 etag = self._put_new(key, data)
             else:
                 etag = self._client.put_object(
-                    Bucket=self._bucket, Key=place, Body=data, ContentMD5=_md5(data)
+                    Bucket=self._bucket, Key=place, Body=data, ContentMD5=content_md5(data)
                 )["ETag"]
         return ObjectInfo(key, len(data), bare_etag(etag))
 
@@ -113,10 +113,31 @@ class S3Store:
                 self._client.upload_file(str(path), self._bucket, place, Config=transfer)
             except OSError as error:
                 raise unreadable(path, error) from error
-        info = self.info(key)
-        if info is None:
-            raise ObjectMissing(f"{key!r} was deleted as soon as it was stored.")
-        return info
+        return self._stored(key)
+
+    def writer(self, key: str, *, if_absent: bool = False) -> ObjectWriter:
+        return S3Writer(self, self._client, self._bucket, self._place(key), key, if_absent)
+
+    def copy(self, source: str, target: str, *, etag: str | None = None) -> ObjectInfo:
+        place, transfer = (
+            self._place(target),
+            TransferConfig(
+                multipart_threshold=_COPIED_AT_ONCE, multipart_chunksize=_COPIED_AT_ONCE
+            ),
+        )
+        with store_errors("copy", source):
+            self._client.copy(
+                {"Bucket": self._bucket, "Key": self._place(source)},
+                self._bucket,
+                place,
+                ExtraArgs={"CopySourceIfMatch": f'"{etag}"'} if etag is not None else None,
+                Config=transfer,
+            )
+        return self._stored(target)
+
+    @property
+    def direct(self) -> S3Direct:
+        return S3Direct(self._client, self._public_client, self._bucket, self._place)
 
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         check_range(start, length)
@@ -238,6 +259,12 @@ class S3Store:
         check_key(key)
         return self._prefix + key
 
+    def _stored(self, key: str) -> ObjectInfo:
+        info = self.info(key)
+        if info is None:
+            raise ObjectMissing(f"{key!r} was deleted as soon as it was stored.")
+        return info
+
     def _put_new(self, key: str, data: bytes) -> str:
         """Put unless the key is taken; the new object's ETag. A conflict is no answer yet: again.
 
@@ -252,24 +279,24 @@ class S3Store:
                     Bucket=self._bucket,
                     Key=self._place(key),
                     Body=data,
-                    ContentMD5=_md5(data),
+                    ContentMD5=content_md5(data),
                     IfNoneMatch="*",
-                    Metadata={_WRITER: writer},
+                    Metadata={WRITER: writer},
                 )["ETag"]
             except ClientError as error:
                 if status_of(error) == PRECONDITION_FAILED:
-                    return self._etag_of_own(key, writer)
+                    return self.etag_of_own(key, writer)
                 pause = next(pauses, None)
                 if status_of(error) != CONFLICT or pause is None:
                     raise
             time.sleep(pause)
 
-    def _etag_of_own(self, key: str, writer: str) -> str:
+    def etag_of_own(self, key: str, writer: str) -> str:
         """The ETag of the object that `writer` put. Raises `ObjectExists` if another did."""
         try:
             with store_errors("look up", key):
                 there = self._client.head_object(Bucket=self._bucket, Key=self._place(key))
-            if there["Metadata"].get(_WRITER) == writer:
+            if there["Metadata"].get(WRITER) == writer:
                 return there["ETag"]
         except ObjectMissing:  # taken, and deleted since
             pass
@@ -354,15 +381,6 @@ def _client(session: Session, settings: S3Settings, endpoint_url: str | None) ->
 def _refuse(given_up: Event, **_event: object) -> None:
     if given_up.is_set():
         raise StoreError("The store was asked, though nobody waits for it any more.")
-
-
-def _md5(data: bytes) -> str:
-    """Content-MD5, against broken connections: every S3 knows it.
-
-    Without a checksum SeaweedFS 4.48 takes a put that breaks off before its first byte for an
-    empty object, and under a conditional put that would stand for ever.
-    """
-    return b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
 
 def _attachment(filename: str) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 
 from core.jobs import FinalState, JobFailure, JobResult, JobState, Progress, new_job_id, now
 from core.report import Verdict
-from tests.app.gate import Gate
+from core.store.layout import ADAPTER_CONFIG
+from tests.app.gate import Gate, weights_of
 
 OF_ALL = {
     "name": "an alignment, which is the operator's, and read by every tenant",
@@ -35,8 +36,17 @@ def belongings(gate: Gate, tenant: str) -> dict[str, list[str]]:
         "delivery_id": [
             delivery.id for job_id in job_ids for delivery in outbox.of_job(tenant, job_id)
         ],
+        "upload_id": [_upload(gate)],
         "filename": ["adapter_model.safetensors", "adapter_config.json"],
     }
+
+
+def _upload(gate: Gate) -> str:
+    files = [{"name": name, "size": 1} for name in ("adapter_model.safetensors", ADAPTER_CONFIG)]
+    answer = gate.client.post("/v1/uploads", json={"files": files})
+    assert answer.status_code == 201, answer.text
+    upload_id: str = answer.json()["id"]
+    return upload_id
 
 
 def _webhook(gate: Gate) -> str:
@@ -74,7 +84,7 @@ def _jobs(gate: Gate, tenant: str) -> Iterator[str]:
 
 
 def _posted(gate: Gate) -> str:
-    response = gate.post(weights=new_job_id().encode(), alignment="base")
+    response = gate.post(weights=weights_of(new_job_id()), alignment="base")
     assert response.status_code == 202, response.text
     job_id: str = response.json()["id"]
     return job_id

@@ -11,7 +11,7 @@ from httpx2 import Response
 
 from core.jobs import FinalState, JobFailure, JobResult, JobState, Progress, new_job_id, now
 from core.store import layout
-from tests.app.gate import Gate
+from tests.app.gate import Gate, weights_of
 
 STARTED = "2026-11-23T09:30:00.000Z"
 
@@ -51,7 +51,7 @@ def told(frames: list[Frame]) -> list[str | int]:
 
 def posted(gate: Gate) -> str:
     """A job that no earlier result answers."""
-    job_id: str = gate.post(weights=new_job_id().encode(), alignment="base").json()["id"]
+    job_id: str = gate.post(weights=weights_of(new_job_id()), alignment="base").json()["id"]
     return job_id
 
 

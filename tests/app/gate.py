@@ -1,6 +1,7 @@
 """A gate for tests: the app over a real store and a real Redis, and a hand to play the worker."""
 
 import json
+import struct
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -28,7 +29,17 @@ from core.store import layout
 from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
 
 BASE_NAME = "acme/base-1b"
-WEIGHTS = b"the weights of an adapter"
+
+
+def weights_of(text: str) -> bytes:
+    """A safetensors file of one tensor that holds this text: other texts make other adapters."""
+    body = text.encode() + b" " * (len(text.encode()) % 2)
+    entry = {"dtype": "F16", "shape": [len(body) // 2], "data_offsets": [0, len(body)]}
+    header = json.dumps({"a.lora_A.weight": entry}).encode()
+    return struct.pack("<Q", len(header)) + header + body
+
+
+WEIGHTS = weights_of("the weights of an adapter")
 CONFIG = json.dumps({"base_model_name_or_path": BASE_NAME, "r": 8}).encode()
 SANITIZED = {ADAPTER_MODEL: b"sanitized weights", ADAPTER_CONFIG: b'{"r": 8}'}
 REPORT = {"report.json": b'{"verdict": "projected"}\n', "report.html": b"<!doctype html><p>report"}

@@ -29,7 +29,7 @@ from core.report import AlignmentFacts, FileFacts, InputFacts, Report
 from safelora import Gate as Client
 from safelora import GateFailed, Patience, RequestRefused, Unavailable
 from tests.app.conftest import OpenGate
-from tests.app.gate import Gate
+from tests.app.gate import Gate, weights_of
 from tests.app.test_access import KEY, OTHER_KEY, access, key
 from tests.core.calibrating import rows
 
@@ -38,9 +38,9 @@ CONFIG = b'{"base_model_name_or_path": "acme/base-1b", "r": 8}'
 Play = Callable[[Gate, JobRequest], None]
 
 
-def save(folder: Path, weights: bytes) -> Path:
+def save(folder: Path, text: str) -> Path:
     folder.mkdir(parents=True)
-    (folder / "adapter_model.safetensors").write_bytes(weights)
+    (folder / "adapter_model.safetensors").write_bytes(weights_of(text))
     (folder / "adapter_config.json").write_bytes(CONFIG)
     return folder
 
@@ -48,7 +48,7 @@ def save(folder: Path, weights: bytes) -> Path:
 @pytest.fixture
 def folders(tmp_path: Path) -> list[Folder]:
     """One adapter of each kind."""
-    benign, hostile = save(tmp_path / "good/one", b"one"), save(tmp_path / "bad/two", b"two")
+    benign, hostile = save(tmp_path / "good/one", "one"), save(tmp_path / "bad/two", "two")
     return [Folder(benign, "one", "benign"), Folder(hostile, "two", "hostile")]
 
 
@@ -144,6 +144,15 @@ def test_a_rejected_adapter_is_named_with_its_findings(gate: Gate, folders: list
     assert [f.code for f in caught.value.findings] == ["non_finite"]
 
 
+def test_weights_with_a_wrong_header_are_named_too(gate: Gate, folders: list[Folder]) -> None:
+    """The gate makes no job of them."""
+    gate.register()
+    (folders[1].path / "adapter_model.safetensors").write_bytes(b"GGUF")
+    with pytest.raises(AdapterRefused, match="bad/two") as caught:
+        measured(gate, folders)
+    assert [found.code for found in caught.value.findings] == ["gguf_file"]
+
+
 def test_a_job_that_fails_stops_everything(gate: Gate, folders: list[Folder]) -> None:
     """With its own code and words."""
     gate.register()
@@ -163,8 +172,8 @@ def test_the_same_files_count_once(gate: Gate, tmp_path: Path) -> None:
     """Under two names, or as both kinds: either would falsify what is counted."""
     gate.register()
     twins = [
-        Folder(save(tmp_path / "a", b"same"), "a", "benign"),
-        Folder(save(tmp_path / "b", b"same"), "b", "hostile"),
+        Folder(save(tmp_path / "a", "same"), "a", "benign"),
+        Folder(save(tmp_path / "b", "same"), "b", "hostile"),
     ]
     with pytest.raises(AdapterTwice, match="benign a and hostile b are the same files"):
         measured(gate, twins)
@@ -254,9 +263,9 @@ def test_a_gate_that_stays_away_is_given_up(folders: list[Folder]) -> None:
 def test_folders_are_adapters_or_hold_them(tmp_path: Path) -> None:
     """By name; what is neither is said so."""
     for name in ("b", "a"):
-        save(tmp_path / "many" / name, b"x")
+        save(tmp_path / "many" / name, "x")
     (tmp_path / "many" / "notes").mkdir()
-    alone = save(tmp_path / "alone", b"x")
+    alone = save(tmp_path / "alone", "x")
     found = list(find_folders([tmp_path / "many", alone], "benign"))
     assert [folder.name for folder in found] == ["a", "b", "alone"]
     with pytest.raises(ValueError, match="notes holds no"):

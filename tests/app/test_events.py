@@ -25,7 +25,7 @@ from tests.app.following import (
     run,
     told,
 )
-from tests.app.gate import Gate, code_of
+from tests.app.gate import Gate, code_of, weights_of
 from tests.app.test_access import access, bearer, key
 
 QUIET = 0.5  # seconds in which a follower has heard all there is
@@ -354,7 +354,7 @@ def test_others_jobs_cannot_be_followed(open_gate: OpenGate) -> None:
     gate.register()
     job = gate.client.post(
         "/v1/jobs",
-        files={"adapter": b"x", "config": b"{}"},
+        files={"adapter": weights_of("x"), "config": b"{}"},
         data={"alignment": "base"},
         headers=bearer("one"),
     ).json()

@@ -144,7 +144,7 @@ def test_ids_of_events_are_out_of_callers_reach(open_hooks: OpenHooks) -> None:
     for key in ("evt_1", "run evt_1", "hook run id evt_1"):
         assert gate.post(idempotency_key=key).json()["id"] != job
     for key in ("hook\nrun\nid evt_1", "hook\\nrun\\nid evt_1"):
-        files = {"adapter": b"x", "config": CONFIG}
+        files = {"adapter": WEIGHTS, "config": CONFIG}
         headers = {b"Idempotency-Key": key.encode()}
         if "\n" in key:
             odd = gate.client.post("/v1/jobs", files=files, headers=headers)

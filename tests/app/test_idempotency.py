@@ -8,7 +8,7 @@ import pytest
 
 from core.canonical import pretty_json
 from core.store import layout
-from tests.app.gate import Gate, code_of
+from tests.app.gate import Gate, code_of, weights_of
 
 KEY = "4f8c2e9a"
 
@@ -28,7 +28,7 @@ def test_same_key_and_content_is_the_same_job(any_gate: Gate) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"weights": b"x"},
+        {"weights": weights_of("x")},
         {"config": b'{"base_model_name_or_path": "acme/base-1b"}'},
         {"metadata": '{"a": "b"}'},
         {"alignment": "base"},
@@ -83,7 +83,7 @@ def test_requests_at_the_same_time_make_one_job(any_gate: Gate) -> None:
 def test_odd_keys_are_refused(gate: Gate, key: str) -> None:
     """Short and printable: it is a name, not a message."""
     headers = {b"Idempotency-Key": key.encode("latin-1")}
-    files = {"adapter": b"x", "config": b"{}"}
+    files = {"adapter": weights_of("x"), "config": b"{}"}
     response = gate.client.post("/v1/jobs", files=files, headers=headers)
     assert (response.status_code, code_of(response)) == (422, "idempotency_key_invalid")
 

@@ -8,12 +8,12 @@ import pytest
 from core.jobs import FinalState, JobFailure, JobResult, JobState, Progress, new_job_id, now
 from core.settings import LimitSettings, RedisSettings
 from tests.app.conftest import OpenGate
-from tests.app.gate import Gate, code_of
+from tests.app.gate import Gate, code_of, weights_of
 
 
 def posted(gate: Gate, alignment: str = "base") -> str:
     """A job that no earlier result answers."""
-    job_id: str = gate.post(weights=new_job_id().encode(), alignment=alignment).json()["id"]
+    job_id: str = gate.post(weights=weights_of(new_job_id()), alignment=alignment).json()["id"]
     return job_id
 
 

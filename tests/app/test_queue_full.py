@@ -10,7 +10,7 @@ from starlette.types import Message, Scope
 from core.settings import QueueSettings, RedisSettings
 from core.store import layout
 from tests.app.conftest import OpenGate
-from tests.app.gate import WEIGHTS, Gate, code_of
+from tests.app.gate import WEIGHTS, Gate, code_of, weights_of
 from tests.app.test_access import access, bearer, key
 
 KEY = "4f8c2e9a"
@@ -25,8 +25,8 @@ def gate(open_gate: OpenGate, request: pytest.FixtureRequest) -> Gate:
 
 
 def fill(gate: Gate) -> None:
-    for weights in (b"first", b"second"):
-        assert gate.post(weights=weights).status_code == 202
+    for text in ("first", "second"):
+        assert gate.post(weights=weights_of(text)).status_code == 202
 
 
 def test_job_over_the_bound_is_refused(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
@@ -97,7 +97,7 @@ def test_what_is_there_is_shown_all_the_same(gate: Gate) -> None:
 def test_key_of_an_accepted_job_is_answered(gate: Gate) -> None:
     """It is no new job: a caller that lost the answer gets it, until the end and after it."""
     first = gate.post(idempotency_key=KEY)
-    gate.post(weights=b"second")
+    gate.post(weights=weights_of("second"))
     again = gate.post(idempotency_key=KEY)
     assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
     gate.finish(gate.request_of(first))
@@ -109,8 +109,8 @@ def test_key_of_an_accepted_job_is_answered(gate: Gate) -> None:
 def test_key_is_no_way_round_the_bound(gate: Gate) -> None:
     """Neither for another request, nor for one that was claimed and never stored, nor as no key."""
     first = gate.post(idempotency_key=KEY)
-    gate.post(weights=b"second")
-    other = gate.post(weights=b"third", idempotency_key=KEY)
+    gate.post(weights=weights_of("second"))
+    other = gate.post(weights=weights_of("third"), idempotency_key=KEY)
     assert (other.status_code, code_of(other)) == (422, "idempotency_key_reused")
     gate.services.store.delete(layout.job_request("default", first.json()["id"]))
     unfinished = gate.post(idempotency_key=KEY)
@@ -123,7 +123,7 @@ def test_key_is_no_way_round_the_bound(gate: Gate) -> None:
 def test_earlier_result_is_no_exception(gate: Gate) -> None:
     """Only its bytes would tell that it is there; with room again it answers."""
     first = gate.post()
-    gate.post(weights=b"second")
+    gate.post(weights=weights_of("second"))
     gate.finish(gate.request_of(first))
     assert gate.post(weights=WEIGHTS).status_code == 503
     gate.services.queue.redis.lpop(gate.services.queue.rq.key)

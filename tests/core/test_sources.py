@@ -11,13 +11,14 @@ from pydantic import SecretStr
 from core.archives import MAX_MEMBERS
 from core.errors import Forbidden, StoreError, TooLarge, Unprocessable
 from core.jobs import InputFile
-from core.settings import LimitSettings, Settings, SourceSettings
+from core.settings import LimitSettings, Settings, SourceSettings, TenantSettings
 from core.sources import ARCHIVE_NAME, S3Sources, parse_s3_uri
 from core.store.s3 import S3Store
 from core.store.settings import S3Access, StoreSettings
 from tests.buckets import BUCKET, access, foreign_bucket
 from tests.servers import SeaweedServer
 
+TENANT = "acme"
 MODEL, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
@@ -54,14 +55,14 @@ def _settings(seaweed: SeaweedServer, *allow: str, **limits: int) -> Settings:
 
 def code_of(sources: S3Sources, uri: str) -> str:
     with pytest.raises((Forbidden, Unprocessable, TooLarge)) as caught:
-        sources.pin(uri)
+        sources.pin(uri, TENANT)
     return caught.value.code
 
 
 def test_folder_is_pinned_file_by_file(theirs: S3Store, sources: S3Sources, folder: str) -> None:
     """The adapter's files come with size, URI and ETag; what lies beside them by name."""
     theirs.put("a/README.md", b"hello")
-    pinned = sources.pin(f"s3://{BUCKET}/{folder}/a/")
+    pinned = sources.pin(f"s3://{BUCKET}/{folder}/a/", TENANT)
     assert {file.name: file.size for file in pinned.files} == {MODEL: 7, CONFIG: 2}
     assert all(file.uri == f"s3://{BUCKET}/{folder}/a/{file.name}" for file in pinned.files)
     assert all(file.etag and file.key is None and file.sha256 is None for file in pinned.files)
@@ -72,7 +73,7 @@ def test_folder_is_pinned_file_by_file(theirs: S3Store, sources: S3Sources, fold
 def test_archive_is_one_file(name: str, theirs: S3Store, sources: S3Sources, folder: str) -> None:
     """An archive is pinned whole, under a name that is no file of an adapter."""
     theirs.put(name, b"archive")
-    pinned = sources.pin(f"s3://{BUCKET}/{folder}/{name}")
+    pinned = sources.pin(f"s3://{BUCKET}/{folder}/{name}", TENANT)
     assert [file.name for file in pinned.files] == [ARCHIVE_NAME]
     assert pinned.other_names == []
 
@@ -80,9 +81,9 @@ def test_archive_is_one_file(name: str, theirs: S3Store, sources: S3Sources, fol
 @pytest.mark.usefixtures("theirs")
 def test_pinned_version_is_read_and_hashed(sources: S3Sources, folder: str, tmp_path: Path) -> None:
     """What was pinned is what is read."""
-    pinned = sources.pin(f"s3://{BUCKET}/{folder}/a/")
+    pinned = sources.pin(f"s3://{BUCKET}/{folder}/a/", TENANT)
     model = next(file for file in pinned.files if file.name == MODEL)
-    assert sources.fetch(model, tmp_path / "copy") == hashlib.sha256(b"weights").hexdigest()
+    assert sources.fetch(model, tmp_path / "copy", TENANT) == hashlib.sha256(b"weights").hexdigest()
     assert (tmp_path / "copy").read_bytes() == b"weights"
 
 
@@ -91,13 +92,13 @@ def test_changed_source_is_not_read(
     change: str, theirs: S3Store, sources: S3Sources, folder: str, tmp_path: Path
 ) -> None:
     """Another version than the one accepted is refused, with what to do."""
-    [archive] = sources.pin(f"s3://{BUCKET}/{folder}/x.tar.gz").files
+    [archive] = sources.pin(f"s3://{BUCKET}/{folder}/x.tar.gz", TENANT).files
     if change == "replaced":
         theirs.put("x.tar.gz", b"ARCHIVE")
     else:
         theirs.delete("x.tar.gz")
     with pytest.raises(Unprocessable, match="post the job again") as caught:
-        sources.fetch(archive, tmp_path / "copy")
+        sources.fetch(archive, tmp_path / "copy", TENANT)
     assert caught.value.code == "source_changed"
     assert not (tmp_path / "copy").exists()
 
@@ -138,7 +139,64 @@ def test_fetch_is_held_to_the_list_too(sources: S3Sources, tmp_path: Path) -> No
     """A job accepted before the list was narrowed is not served after."""
     file = InputFile(name=MODEL, size=1, uri=f"s3://{BUCKET}/elsewhere/{MODEL}", etag="x")
     with pytest.raises(Forbidden):
-        sources.fetch(file, tmp_path / "copy")
+        sources.fetch(file, tmp_path / "copy", TENANT)
+
+
+def test_a_tenants_name_stands_in_for_its_folder(
+    theirs: S3Store, seaweed: SeaweedServer, folder: str
+) -> None:
+    """One entry for all, and each reads only what is its own."""
+    theirs.put(f"acme/{MODEL}", b"weights")
+    theirs.put(f"acme-2/{MODEL}", b"weights")
+    sources = S3Sources(_settings(seaweed, f"s3://{BUCKET}/{folder}/{{tenant}}"))
+    assert sources.pin(f"s3://{BUCKET}/{folder}/acme/", "acme").files
+    for other in ("acme-2", "a", "acme/", "{tenant}"):
+        with pytest.raises((Forbidden, Unprocessable)):
+            sources.pin(f"s3://{BUCKET}/{folder}/{other}/", "acme")
+
+
+@pytest.mark.usefixtures("theirs")
+def test_a_tenants_own_list_replaces_the_general_one(
+    seaweed: SeaweedServer, folder: str, tmp_path: Path
+) -> None:
+    """For pinning and for reading; an empty one is none at all."""
+    general, here = f"s3://{BUCKET}/elsewhere/", f"s3://{BUCKET}/{folder}/"
+    settings = _settings(seaweed, general).model_copy(
+        update={
+            "tenants": {
+                "acme": TenantSettings(sources=[here]),
+                "none": TenantSettings(sources=[]),
+                "all": TenantSettings(),
+            }
+        }
+    )
+    sources = S3Sources(settings)
+    pinned = sources.pin(f"{here}a/", "acme")
+    assert sources.fetch(pinned.files[0], tmp_path / "copy", "acme")
+    for tenant in ("none", "all", "other"):
+        with pytest.raises(Forbidden):
+            sources.pin(f"{here}a/", tenant)
+        with pytest.raises(Forbidden):
+            sources.fetch(pinned.files[0], tmp_path / "copy", tenant)
+
+
+def test_a_tenants_own_limit_holds_for_sources(
+    theirs: S3Store, seaweed: SeaweedServer, folder: str
+) -> None:
+    """As for what it uploads; it is never above that of all."""
+    theirs.put(f"b/{MODEL}", bytes(100))
+    settings = _settings(seaweed, f"s3://{BUCKET}/", upload=150).model_copy(
+        update={
+            "tenants": {"acme": TenantSettings(upload=99), "other": TenantSettings(upload=10**9)}
+        }
+    )
+    uri = f"s3://{BUCKET}/{folder}/b/"
+    assert S3Sources(settings).pin(uri, "nobody").files
+    with pytest.raises(TooLarge):
+        S3Sources(settings).pin(uri, "acme")
+    theirs.put(f"b/{MODEL}", bytes(151))
+    with pytest.raises(TooLarge):
+        S3Sources(settings).pin(uri, "other")
 
 
 @pytest.mark.parametrize(
@@ -218,5 +276,5 @@ def test_silent_server_is_no_fault_of_the_request() -> None:
     )
     settings = Settings(sources=SourceSettings(s3_allow=[f"s3://{BUCKET}/"], s3=nobody))
     with pytest.raises(StoreError) as caught:
-        S3Sources(settings).pin(f"s3://{BUCKET}/a/")
+        S3Sources(settings).pin(f"s3://{BUCKET}/a/", TENANT)
     assert caught.value.code == "source_unavailable"

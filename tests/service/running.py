@@ -18,6 +18,7 @@ from tests.servers import free_ports
 from tests.worker.making import GOLDEN
 
 START_SECONDS = 120
+DESTINATIONS = ["s3://results/{tenant}/"]
 Json = dict[str, Any]
 
 
@@ -92,6 +93,7 @@ def running_service(
         "SAFELORA_ALIGNMENTS__CACHE": str(folder / "alignments"),
         "SAFELORA_ALIGNMENTS__ROOTS": json.dumps([str(root) for root in roots]),
         "SAFELORA_SOURCES__S3_ALLOW": json.dumps(s3_allow),
+        "SAFELORA_DESTINATIONS__S3_ALLOW": json.dumps(DESTINATIONS if s3_allow else []),
         "SAFELORA_SCRATCH": str(folder / "scratch"),
         **(settings or {}),
     }
@@ -147,8 +149,9 @@ def _s3_environment(s3: S3Settings) -> dict[str, str]:
         "SECRET_ACCESS_KEY": s3.secret_access_key.get_secret_value(),
     }
     own = {f"SAFELORA_STORE__S3__{name}": value for name, value in fields.items()}
-    sources = {
-        f"SAFELORA_SOURCES__S3__{name}": fields[name]
+    others = {
+        f"SAFELORA_{section}__S3__{name}": fields[name]
+        for section in ("SOURCES", "DESTINATIONS")
         for name in ("ENDPOINT_URL", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
     }
-    return {**own, **sources}
+    return {**own, **others}

@@ -15,6 +15,7 @@ from safetensors.torch import load, save
 
 from core.store import open_store
 from core.store.s3 import S3Store
+from tests.archives import pack_zip
 from tests.service.running import Running, golden_parts
 from tests.worker.making import GOLDEN, save_checkpoint
 
@@ -144,8 +145,6 @@ REJECTED: list[tuple[Callable[[], Parts], str, str]] = [
     (other_shape, "shape_mismatch", f"{Q}.lora_A.weight"),
     (missing_module, "module_not_in_alignment", "layers.99.self_attn.q_proj"),
     (base_overwrite, "base_overwrite", "base_model.model.model.norm.weight"),
-    (truncated, "truncated_file", "adapter_model.safetensors"),
-    (pickled, "pickle_file", "adapter_model.safetensors"),
     (no_json, "config_invalid", "adapter_config.json"),
 ]
 
@@ -167,6 +166,26 @@ def test_a_bad_adapter_is_rejected_by_name_and_nothing_is_published(
     refused = service.client.get(f"/v1/jobs/{job['id']}/adapter")
     assert (refused.status_code, refused.json()["code"]) == (409, "job_rejected")
     assert files_in_store(service) == before
+
+
+@pytest.mark.parametrize(
+    ("parts", "code"), [(truncated, "truncated_file"), (pickled, "pickle_file")]
+)
+def test_weights_with_a_wrong_header_are_refused_at_once(
+    service: Running, parts: Callable[[], Parts], code: str
+) -> None:
+    """422 with the findings, no job, and nothing published; in an archive, a job that is rejected
+    for the same."""
+    published, jobs = files_in_store(service), service.client.get("/v1/jobs").json()
+    answer = service.post(parts())
+    assert (answer.status_code, answer.json()["code"]) == (422, "adapter_rejected")
+    assert [found["code"] for found in answer.json()["findings"]] == [code]
+    assert service.client.get("/v1/jobs").json() == jobs
+    sent = parts()
+    files = {"adapter_model.safetensors": sent["adapter"], "adapter_config.json": sent["config"]}
+    job = service.wait(service.post({"archive": pack_zip(files)}))
+    assert (job["state"], [found["code"] for found in job["findings"]]) == ("rejected", [code])
+    assert files_in_store(service) == published
 
 
 def climbing_tar() -> Parts:

@@ -76,6 +76,7 @@ class Service:
         policy: Policy | None = None,
         *,
         enqueue: bool = True,
+        **fields: Any,
     ) -> JobRequest:
         """Store a job (the golden adapter unless told otherwise) as the API would, and queue it."""
         job_id = new_job_id()
@@ -92,6 +93,7 @@ class Service:
             alignment=AlignmentRef(name=record.name, id=record.id, base_names=record.base_names),
             policy=policy or Policy(),
             files=stored,
+            **fields,
         )
         self.records.announce(TENANT, job_id)
         self.records.accept(request)
@@ -107,9 +109,10 @@ class Service:
         record: AlignmentRecord,
         files: Mapping[str, bytes] | None = None,
         policy: Policy | None = None,
+        **fields: Any,
     ) -> JobResult:
         """Accept, work, and return how it ended."""
-        request = self.accept(record, files, policy)
+        request = self.accept(record, files, policy, **fields)
         self.work()
         result = self.result(request)
         assert result is not None
@@ -121,12 +124,15 @@ def golden_files() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def make_service(store: ObjectStore, kind: StoreSettings, redis: Redis, folder: Path) -> Service:
+def make_service(
+    store: ObjectStore, kind: StoreSettings, redis: Redis, folder: Path, **changed: Any
+) -> Service:
     settings = Settings(
         store=kind,
         queue=QueueSettings(name="test", lease=5, retry_pause=0.0),
         alignments=AlignmentSettings(roots=[GOLDEN, folder], cache=folder / "alignments"),
         scratch=folder / "scratch",
+        **changed,
     )
     queue = JobQueue(redis, settings.queue)
     workshop = Workshop(

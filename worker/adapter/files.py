@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from core.findings import Finding, Kind, finding
+from core.arriving_header import header_finding
+from core.findings import Finding, finding
+from core.foreign_formats import LOOKED_AT, foreign_format
 from core.policy import Caps
 from core.report import FileFacts
 from core.safetensors_header import (
@@ -16,6 +18,7 @@ from core.safetensors_header import (
     TensorInfo,
     header_length,
     parse_header,
+    truncated_header,
 )
 from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL, ATTESTATION, MLX_MODEL
 from worker.adapter.model import AdapterFiles
@@ -25,9 +28,6 @@ HARMLESS_NAMES = frozenset(
 )
 PICKLE_ENDINGS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 SIDE_FILES = ("token", "vocab", "merges", "chat_template", "special_", "generation_config")
-PICKLE_PROTOCOLS = (b"\x02", b"\x03", b"\x04", b"\x05")
-ZIP_HEADER_BYTES = 30
-ZIP_NAME_LIMIT = 2**16
 CONFIG_LIMIT = 2**20
 
 
@@ -84,14 +84,14 @@ def missing_files(files: AdapterFiles) -> list[Finding]:
 
 def read_header(path: Path) -> tuple[Header, list[Finding]]:
     """The tensors by name, or what is wrong with the file."""
-    foreign = _foreign_format(path)
+    with path.open("rb") as file:
+        foreign = foreign_format(file.read(LOOKED_AT))
     if foreign:
         return NOTHING, [finding(foreign, "file", path.name)]
     try:
         header = _header_of(path)
     except HeaderError as error:
-        kind: Kind = "tensor" if error.tensor else "file"
-        return NOTHING, [finding(error.code, kind, error.tensor or path.name, str(error))]
+        return NOTHING, [header_finding(error, path.name)]
     return header, []
 
 
@@ -116,26 +116,6 @@ def _header_of(path: Path) -> Header:
         length = header_length(file.read(LENGTH_BYTES))
         header = file.read(length)
     if len(header) < length:
-        raise HeaderError("the file ends within its header", code="truncated_file")
+        raise truncated_header()
     body = LENGTH_BYTES + length
     return Header(parse_header(header, path.stat().st_size - body), body)
-
-
-def _foreign_format(path: Path) -> str | None:
-    """The finding code of a file that is another format by its first bytes."""
-    with path.open("rb") as file:
-        start = file.read(ZIP_HEADER_BYTES + ZIP_NAME_LIMIT)
-    if start.startswith(b"GGUF"):
-        return "gguf_file"
-    if start.startswith(b"PK\x03\x04"):
-        return "npz_file" if _first_member(start).endswith(b".npy") else "pickle_file"
-    # A safetensors header of 640 bytes begins like a pickle too, but its ninth byte is a brace.
-    if start[:1] == b"\x80" and start[1:2] in PICKLE_PROTOCOLS and start[8:9] != b"{":
-        return "pickle_file"
-    return None
-
-
-def _first_member(start: bytes) -> bytes:
-    """The name of a zip's first file, from its local header; the archive is never opened."""
-    length = int.from_bytes(start[26:28], "little")
-    return start[ZIP_HEADER_BYTES : ZIP_HEADER_BYTES + length]
