@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
@@ -23,8 +24,10 @@ from chaos.recovery import Recovered, Recovery
 from chaos.reference import TENANT, open_references
 from chaos.sabotage import entry
 from core.records import Records
+from core.settings import RetentionSettings
 from core.store.base import ObjectStore
 from core.store.s3 import S3Store
+from worker.expiry import expire
 
 ALIGNMENT = "tiny"
 PAUSE = 0.01  # seconds by which the store is slow: a job takes about one then, and faults hit it
@@ -121,6 +124,7 @@ def run(plan: Plan, folder: Path) -> Story:
             with _at_work(callers):
                 faults, recovered = _break(stack, callers, plan, random)
                 _wait(callers, store, plan)
+            _expire_abandoned(store)
             complaints = Auditor(ledger, references, store, TENANT).complaints()
         complaints += open_uploads(stack.store)
     complaints += leftovers(folder.glob("*/scratch"), folder.glob("*/alignments"))
@@ -186,10 +190,24 @@ def _wait(callers: Callers, store: ObjectStore, plan: Plan) -> None:
     callers.posters.finish(plan.quiet_seconds)
     quiet = callers.watcher.wait_until_quiet(plan.quiet_seconds)
     if quiet:
-        quiet = _until(lambda: not any(Records(store).pending()), plan.quiet_seconds)
+        quiet = _until(lambda: not _any_accepted(Records(store)), plan.quiet_seconds)
     seen = callers.ledger
     _log.info("all is quiet" if quiet else "still not quiet")
     _log.info("%d documents and %d files were looked at", seen.documents, seen.files)
+
+
+def _any_accepted(records: Records) -> bool:
+    """Whether a job that was accepted is marked as pending; uploads that an API took to its grave
+    are marked too, until they expire."""
+    return any(records.request(tenant, job_id) is not None for tenant, job_id in records.pending())
+
+
+def _expire_abandoned(store: ObjectStore) -> None:
+    """What nobody will finish goes as the courier would have it go a day later; nothing else."""
+    retention = RetentionSettings(inputs=None, idempotency=None)
+    later = datetime.now(UTC) + timedelta(hours=retention.abandoned + 1)
+    counts = expire(store, retention, later)
+    _log.info("%d uploads were abandoned, and expired", counts.uploads)
 
 
 def _until(is_so: Callable[[], bool], timeout: float) -> bool:
