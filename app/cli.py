@@ -10,15 +10,16 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from app import aligning, first_key, signing_cli, stack
-from app.access import is_loopback
-from app.calibrate import calibrate
-from app.gates import HERE, AllowHttp, Key, Url, open_gate, told
-from app.jobs_cli import jobs
-from app.keys_cli import keys_cli
-from app.submit import submit
-from app.terminal import bar, fail, wrong
-from app.verify import verify
+from app.access.loopback import is_loopback
+from app.terminal import aligning, first_key, stack
+from app.terminal import signing_keys as signing_cli
+from app.terminal.calibrate import calibrate
+from app.terminal.gates import HERE, AllowHttp, Key, Url, open_gate, told
+from app.terminal.jobs import jobs
+from app.terminal.keys import keys_cli
+from app.terminal.output import bar, fail, wrong
+from app.terminal.submit import submit
+from app.terminal.verify import verify
 from core.alignments import DEFAULT_RANK, DtypeRule
 from core.errors import GateError, StoreError
 from core.findings import printable

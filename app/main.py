@@ -7,7 +7,10 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from app import problems
-from app.access import AccessMiddleware
+from app.access.audit import AuditLog
+from app.access.auditing import AuditMiddleware
+from app.access.door import AccessMiddleware
+from app.access.rates import RequestRates
 from app.api import (
     alignments,
     deliveries,
@@ -24,13 +27,10 @@ from app.api import (
 from app.api.alignments import AlignmentOrder, PoliciesOrder
 from app.api.uploads import UploadOrder
 from app.api.webhooks import WebhookChange, WebhookOrder
-from app.audit import AuditLog
-from app.auditing import AuditMiddleware
+from app.description.openapi import describe
 from app.hooks.sources import HookSources
 from app.intake.order import JobOrder
-from app.openapi import describe
 from app.problems import Problem
-from app.rates import RequestRates
 from app.services import open_services
 from core.policy import Policy
 from core.report import ENGINE_VERSION

@@ -6,7 +6,7 @@ All of it blocks, and may raise `StoreError`.
 import logging
 import re
 
-from app.access import Caller
+from app.access.callers import Caller
 from app.services import Services
 from core.errors import Conflict, Forbidden, NotFound
 from core.jobs import new_job_id

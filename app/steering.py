@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from app.access import Caller
+from app.access.callers import Caller
 from app.intake.accept import keep
 from app.intake.idempotency import Idempotency
 from app.intake.terms import check_floor, find_alignment

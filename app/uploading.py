@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from app.access import Caller
+from app.access.callers import Caller
 from app.services import Services
 from core.errors import Conflict, NotFound, TooLarge, Unprocessable
 from core.jobs import InputFile, new_job_id, now

@@ -9,13 +9,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.access import ALIGNMENTS, AlignmentsCaller, AnyCaller, Caller
-from app.answers import JSON_BODY, problems
+from app.access.callers import AlignmentsCaller, AnyCaller, Caller
 from app.bodies import read_json
 from app.checkpoints import checkpoint_place
+from app.description.answers import JSON_BODY, problems
+from app.description.openapi import ALIGNMENT_BODY, POLICIES_BODY, REGISTERED
 from app.intake.order import invalid
 from app.intake.terms import find_alignment
-from app.openapi import ALIGNMENT_BODY, POLICIES_BODY, REGISTERED
 from app.services import Served, Services
 from app.views import ProgressView, View, progress_of
 from core.alignments import (
@@ -35,6 +35,7 @@ from core.jobs import now
 from core.model import Frozen
 from core.policy import Policy
 from core.queue import build_id
+from core.scopes import ALIGNMENTS
 from core.store import layout
 from core.store.base import ObjectExists
 

@@ -6,9 +6,9 @@ import re
 from fastapi import APIRouter
 from pydantic import ConfigDict
 
-from app import openapi_webhooks as described
-from app.access import JobsCaller
-from app.examples_webhooks import DELIVERY
+from app.access.callers import JobsCaller
+from app.description import webhooks as described
+from app.description.webhook_examples import DELIVERY
 from app.receivers import check_enabled
 from app.services import Served
 from app.views import View, find_job, moment

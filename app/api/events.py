@@ -7,10 +7,10 @@ from fastapi.sse import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from app.access import JobsCaller
-from app.answers import problems
+from app.access.callers import JobsCaller
+from app.description.answers import problems
+from app.description.openapi import EVENTS
 from app.following import FINAL_ID, find_result, follow
-from app.openapi import EVENTS
 from app.services import Served
 from app.views import find_job
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.answers import problems
+from app.description.answers import problems
 from app.problems import problem
 from app.services import Served
 from app.views import View

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.bodies import blocks
-from app.examples_hooks import HOOK_BODY, IGNORED, RECEIVED, SEVERAL
+from app.description.hook_examples import HOOK_BODY, IGNORED, RECEIVED, SEVERAL
 from app.hooks.receive import Ignored, Outcome, Waiting, receive
 from app.hooks.sources import HookSources
 from app.scratch import scratch_folder

@@ -11,16 +11,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.access import Caller, JobsCaller
-from app.answers import AGREED, AS_A_JOB, IDEMPOTENT, JSON_BODY, problems
+from app.access.callers import Caller, JobsCaller
 from app.bodies import read_json
+from app.description.answers import AGREED, AS_A_JOB, IDEMPOTENT, JSON_BODY, problems
+from app.description.openapi import ACCEPTED, JOB_BODY
 from app.intake.accept import accept
 from app.intake.arrival import Arrival, closed_at_end
 from app.intake.form import receive_form
 from app.intake.idempotency import IdempotencyKey
 from app.intake.order import Order, order_of_form, order_of_json
 from app.intake.room import check_room
-from app.openapi import ACCEPTED, JOB_BODY
 from app.scratch import scratch_folder
 from app.services import Served, Services
 from app.views import (

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from app.access import Caller, JobsCaller
-from app.answers import Answers, problems
+from app.access.callers import Caller, JobsCaller
+from app.description.answers import Answers, problems
+from app.description.openapi import location
 from app.negotiation import prefers_html
-from app.openapi import location
 from app.services import Served, Services
 from app.views import find_job, has_adapter
 from core.archives.pack import Packed, zip_chunks

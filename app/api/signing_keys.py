@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.examples_attestation import KEY_SET
+from app.description.attestation_examples import KEY_SET
 from app.services import Served
 from app.views import View
 from core.attestation.published import PublishedKeys

@@ -5,11 +5,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from app import steering
-from app.access import JobsCaller
-from app.answers import IDEMPOTENT, problems
+from app.access.callers import JobsCaller
+from app.description.answers import IDEMPOTENT, problems
+from app.description.openapi import ACCEPTED
 from app.intake.idempotency import IdempotencyKey
 from app.intake.room import check_room
-from app.openapi import ACCEPTED
 from app.scratch import scratch_folder
 from app.services import Served
 from app.views import JobView, job_view, mark_accepted, snapshot

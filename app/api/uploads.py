@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import uploading
-from app.access import JobsCaller
-from app.answers import JSON_BODY, problems
+from app.access.callers import JobsCaller
 from app.bodies import blocks, read_json
+from app.description.answers import JSON_BODY, problems
 from app.intake.order import invalid
 from app.services import Served, Services
 from app.uploading import Receiving, Sent

@@ -8,11 +8,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import openapi_webhooks as described
 from app import receivers
-from app.access import WebhooksCaller
+from app.access.callers import WebhooksCaller
 from app.bodies import read_json
-from app.examples_webhooks import SECRET, SECRET_SHOWN, WEBHOOK
+from app.description import webhooks as described
+from app.description.webhook_examples import SECRET, SECRET_SHOWN, WEBHOOK
 from app.intake.order import invalid
 from app.services import Served
 from app.views import View, moment

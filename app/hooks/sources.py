@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 
-from app.access import JOBS, Caller
+from app.access.callers import Caller
 from app.hooks.verify import Signed, Verifier, verifier
 from core.errors import NotFound, Unauthorized
+from core.scopes import JOBS
 from core.settings import HookRule, SettingsInvalid
 
 

@@ -4,7 +4,7 @@ import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.access import Caller
+from app.access.callers import Caller
 from app.intake.arrival import Arrival
 from app.intake.callback import check_callback
 from app.intake.destination import check_brings_adapter, check_destination

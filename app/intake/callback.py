@@ -1,6 +1,6 @@
 """Whom a job's end may be told to."""
 
-from app.access import Caller
+from app.access.callers import Caller
 from app.receivers import check_receiver
 from app.services import Services
 

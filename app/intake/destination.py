@@ -1,6 +1,6 @@
 """Where a result may be brought to, besides the gate's own store."""
 
-from app.access import Caller
+from app.access.callers import Caller
 from core.destinations import destination_uri
 from core.errors import Unprocessable
 from core.policy import Policy

@@ -59,13 +59,6 @@ async def receive_form(
             await run_in_threadpool(receiver.close)
 
 
-def not_available(name: str) -> Unprocessable:
-    """For what the API speaks of and this version does not do: never ignored silently."""
-    return Unprocessable(
-        f"{name} is not available in this version: leave it out", code="not_available", field=name
-    )
-
-
 def _boundary(request: Request) -> bytes:
     _, options = parse_options_header(request.headers.get("content-type"))
     boundary = options.get(b"boundary", b"")

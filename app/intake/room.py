@@ -3,7 +3,7 @@
 import logging
 from typing import Final
 
-from app.access import Caller
+from app.access.callers import Caller
 from app.intake.idempotency import EventKey, standing_claim
 from app.services import Services
 from core.errors import QueueError, QueueFull

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.access import POLICY_OVERRIDE, Caller
+from app.access.callers import Caller
 from app.manifests import Manifests
 from core.adapter_config import base_model_field
 from core.alignments import NAME_PATTERN, AlignmentRecord
@@ -14,6 +14,7 @@ from core.floor import below_floor
 from core.jobs import AlignmentRef
 from core.policy import Policy
 from core.records import Records
+from core.scopes import POLICY_OVERRIDE
 
 ReadConfig = Callable[[], bytes | None]
 """Gets the adapter's config, None where it cannot be had; asked only if no alignment is named."""

@@ -18,11 +18,12 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from app.access import JOBS, Caller
+from app.access.callers import Caller
 from app.intake.accept import accept
 from app.intake.order import Order
 from app.services import Services, open_services
 from core.archives import UnpackedFile
+from core.scopes import JOBS
 from core.settings import QueueSettings, RedisSettings, Settings
 from core.store import layout
 from core.store.checks import TEMPORARY

@@ -42,11 +42,6 @@ PARTS: dict[str, Code] = {
         'Send an object as `{"run": "ft-2041"}`, names up to 64 characters and values up to 1024.',
         422,
     ),
-    "not_available": code(
-        "The API has a place for this and this gate does not do it; `field` names it.",
-        "Leave the field out.",
-        422,
-    ),
 }
 
 ARCHIVES: dict[str, Code] = {

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from app.aligning import align
+from app.terminal.aligning import align
 from core.errors import GateError
 from core.report import Report
 from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL, REPORT_JSON

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app.aligning import align
+from app.terminal.aligning import align
 from safelora import (
     Alignment,
     AlignmentFailed,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.examples_attestation import ATTESTATION as EXAMPLE
-from app.examples_attestation import KEY_SET, STATEMENT
+from app.description.attestation_examples import ATTESTATION as EXAMPLE
+from app.description.attestation_examples import KEY_SET, STATEMENT
 from core.attestation.envelope import open_envelope, parse_envelope
 from core.attestation.key_set import parse_key_set
 from core.attestation.published import PublishedKeys

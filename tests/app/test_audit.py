@@ -14,8 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.audit import AuditLog
-from app.auditing import _action
+from app.access.audit import AuditLog
+from app.access.auditing import _action
 from core.jobs import JobState
 from core.keys import Keys
 from core.settings import AccessSettings, LimitSettings, SettingsInvalid
@@ -227,7 +227,7 @@ def test_a_line_that_is_lost_is_in_the_ordinary_log(
     """The request goes on: what it did is done, and is told as an error."""
     log.unlink()
     log.mkdir()
-    with caplog.at_level(logging.ERROR, "app.audit"):
+    with caplog.at_level(logging.ERROR, "app.access.audit"):
         job_id = posted(gate)
     [record] = caplog.records
     assert "Is a directory" in record.getMessage()
@@ -259,7 +259,8 @@ def test_off_and_stderr(open_gate: OpenGate, capfd: pytest.CaptureFixture[str]) 
 def test_processes_that_write_at_once_tear_no_line(log: Path) -> None:
     """Each line is one write at the end of the file, wherever that is by then."""
     code = (
-        "import sys; from app.audit import AuditLog; from core.settings import AccessSettings\n"
+        "import sys; from core.settings import AccessSettings\n"
+        "from app.access.audit import AuditLog\n"
         "log = AuditLog(AccessSettings(audit_log=sys.argv[1]))\n"
         "for n in range(500): log.write(f'a{n}', {'key': sys.argv[2] * 500})\n"
     )

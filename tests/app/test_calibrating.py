@@ -10,7 +10,8 @@ import pytest
 from pydantic import JsonValue
 from typer.testing import CliRunner, Result
 
-from app.calibrating import (
+from app.cli import cli
+from app.terminal.calibrating import (
     AdapterRefused,
     AdapterTwice,
     AlignmentChanged,
@@ -19,7 +20,6 @@ from app.calibrating import (
     find_folders,
     ready_alignment,
 )
-from app.cli import cli
 from core.calibration.knobs import knob_of
 from core.calibration.measured import Measured
 from core.findings import finding

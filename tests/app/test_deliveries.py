@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from app.examples_webhooks import MESSAGE
+from app.description.webhook_examples import MESSAGE
 from core.jobs import JobState
 from core.store import layout
 from core.webhooks.outbox import now_ms

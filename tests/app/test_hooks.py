@@ -13,7 +13,7 @@ import pytest
 from httpx2 import Response
 
 from app.api.hooks import MAX_EVENT, EventView, NoJobView
-from app.examples_hooks import IGNORED, SEVERAL, WAITING
+from app.description.hook_examples import IGNORED, SEVERAL, WAITING
 from app.hooks.verify import verifier
 from app.main import create_app
 from core.canonical import sha256_hex

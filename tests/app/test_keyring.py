@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import failures, keyring
-from app.failures import A_MINUTE, Failures
-from app.keyring import SECONDS, Keyring
+from app.access import failures, keyring
+from app.access.failures import A_MINUTE, Failures
+from app.access.keyring import SECONDS, Keyring
 from core.keys import KeyRecord, Keys
 from core.store.base import ObjectStore
 from core.store.local import LocalStore

@@ -7,8 +7,8 @@ from typing import Any, Self
 import pytest
 from starlette.testclient import TestClient
 
-from app import keyring
-from app.failures import A_MINUTE, Failures
+from app.access import keyring
+from app.access.failures import A_MINUTE, Failures
 from core.canonical import sha256_hex
 from core.errors import StoreError
 from core.keys import Keys, NewKey
@@ -117,7 +117,7 @@ def test_a_remembered_key_expires_all_the_same(gate: Gate, monkeypatch: pytest.M
 
     new = make(gate, lasts=HOUR)
     assert listing(gate, new.text) == 200
-    monkeypatch.setattr("app.access.datetime", Later)
+    monkeypatch.setattr("app.access.door.datetime", Later)
     response = gate.client.get("/v1/jobs", headers=bearer(new.text))
     assert (response.status_code, code_of(response)) == (401, "key_expired")
 
@@ -224,7 +224,7 @@ def test_a_flood_of_made_up_keys_costs_its_sender_alone(
 ) -> None:
     """After some failures the address gets 429, and nothing is asked of the store for it; good keys
     that were seen pass from there too, and others are let in from elsewhere."""
-    monkeypatch.setattr("app.access.Failures", partial(Failures, clock=lambda: 0.0))
+    monkeypatch.setattr("app.access.door.Failures", partial(Failures, clock=lambda: 0.0))
     gate = open_gate()
     good, other = make(gate), make(gate)
     assert listing(gate, good.text) == 200

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from app.examples import EVENT_STREAM, JOB
+from app.description.examples import EVENT_STREAM, JOB
 from app.intake.form import FILE_PARTS, TEXT_PARTS
 from app.views import JobView
 from core.codes import ANSWERS, CODES

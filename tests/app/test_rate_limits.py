@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from redis import Redis
 from starlette.types import Message
 
-from app import rates
-from app.rates import WINDOW, seconds_until_free
+from app.access import rates
+from app.access.rates import WINDOW, seconds_until_free
 from core.settings import LimitSettings, QueueSettings, RedisSettings, Settings, TenantSettings
 from core.tenant_limits import request_limit, stream_limit, upload_limit
 from tests.app.conftest import OpenGate
@@ -116,9 +116,9 @@ def test_while_redis_is_away_requests_are_let_through(
     (port,) = free_ports(1)
     away = RedisSettings(url=SecretStr(f"redis://127.0.0.1:{port}/0"))
     gate = open_gate(access=KEYS, redis=away, limits=LimitSettings(requests_per_minute=1))
-    with caplog.at_level(logging.WARNING, "app.rates"):
+    with caplog.at_level(logging.WARNING, "app.access.rates"):
         assert statuses(gate, ALICE, 3) == [200] * 3
-    assert [record.name for record in caplog.records].count("app.rates") == told
+    assert [record.name for record in caplog.records].count("app.access.rates") == told
 
 
 def test_once_redis_is_back_requests_are_counted_again(

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.access import POLICY_OVERRIDE
 from core.canonical import sha256_hex
 from core.jobs import FinalState, JobState
+from core.scopes import POLICY_OVERRIDE
 from core.settings import QueueSettings
 from core.store import layout
 from core.store.base import ObjectMissing, ObjectStore

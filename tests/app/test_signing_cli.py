@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli import cli
-from app.signing_cli import ensure_key
-from app.stack import Layout
+from app.terminal.signing_keys import ensure_key
+from app.terminal.stack import Layout
 from core.attestation.key_set import parse_key_set
 from core.attestation.keys import SigningKey
 from core.attestation.published import PublishedKeys

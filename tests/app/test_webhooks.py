@@ -7,9 +7,9 @@ import pytest
 from httpx2 import Response
 from standardwebhooks import Webhook
 
-from app import examples_webhooks as examples
 from app.api.deliveries import DeliveryView
 from app.api.webhooks import SecretShown, SecretView, WebhookOrder, WebhookView
+from app.description import webhook_examples as examples
 from core.settings import WebhookSettings
 from core.store import layout
 from core.webhooks.signing import Secrets

@@ -12,7 +12,7 @@ import core.findings
 import core.report
 from app import views
 from app.api import alignments
-from app.examples import JOB
+from app.description.examples import JOB
 from safelora import Alignment, Finding, Job, ModuleRow, Report, Summary, models
 
 names = st.text(min_size=1, max_size=8).filter(lambda name: name not in Job.model_fields)

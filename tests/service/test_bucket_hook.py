@@ -131,7 +131,6 @@ def test_adapter_put_into_a_bucket_is_sanitized(watched: Watched) -> None:
     assert {answer[:3] for answer in answers} <= {"200", "202"}
 
 
-@pytest.mark.xfail(reason="destinations are not there yet", strict=True)
 @pytest.mark.parametrize(
     "watched",
     [{"destination": f"s3://{UPLOADS}/sanitized/{{+folder}}/"}],

@@ -19,8 +19,8 @@ import httpx2
 import pytest
 from typer.testing import CliRunner, Result
 
+from app.access.keyring import SECONDS
 from app.cli import cli
-from app.keyring import SECONDS
 from core.keys import Keys
 from core.scopes import SCOPES
 from core.store import layout, open_store

@@ -7,16 +7,16 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from app import examples_webhooks as webhooks
-from app.answers import ANY, CODES_KEY, KEYED, Answers, completed
-from app.examples import ALIGNMENT, BUILDING, EVENT_STREAM, JOB, QUEUED
-from app.examples_attestation import ATTESTATION
-from app.examples_uploads import UPLOAD
+from app.description import webhook_examples as webhooks
+from app.description.answers import ANY, CODES_KEY, KEYED, Answers, completed
+from app.description.attestation_examples import ATTESTATION
+from app.description.examples import ALIGNMENT, BUILDING, EVENT_STREAM, JOB, QUEUED
+from app.description.links import add_links
+from app.description.policy_schema import complete_policy
+from app.description.report import REPORT
+from app.description.upload_examples import UPLOAD
+from app.description.webhooks import MESSAGES
 from app.intake.metadata import Metadata
-from app.links import add_links
-from app.openapi_webhooks import MESSAGES
-from app.policy_schema import complete_policy
-from app.report_example import REPORT
 from core.codes import ANSWERS
 from core.report import ENGINE_NAME, ENGINE_VERSION
 

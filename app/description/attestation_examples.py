@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.examples import JOB
+from app.description.examples import JOB
 from core.attestation.envelope import seal
 from core.attestation.key_set import jwk
 from core.attestation.keys import SigningKey

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from app.gates import HERE, AllowHttp, AsJson, Key, Url, once_it_answers, open_gate, told
-from app.submitting import (
+from app.terminal.gates import HERE, AllowHttp, AsJson, Key, Url, once_it_answers, open_gate, told
+from app.terminal.output import FAILED, REJECTED, bar, wrong
+from app.terminal.submitting import (
     as_json,
     bring,
     check_output,
@@ -18,7 +19,6 @@ from app.submitting import (
     report_of,
     source_of,
 )
-from app.terminal import FAILED, REJECTED, bar, wrong
 from core.findings import printable
 from core.render.terminal import finding_text, print_report, summary_line
 from core.report import Report

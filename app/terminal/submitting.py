@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.terminal import Show
+from app.terminal.output import Show
 from core.canonical import parse_json_strictly
 from core.report import Report
 from core.store.layout import REPORT_JSON

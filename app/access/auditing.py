@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.routing import BaseRoute, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.audit import AuditLog
+from app.access.audit import AuditLog
 from app.problems import MEDIA_TYPE
 from core.alignments import NAME_PATTERN
 from core.jobs import JOB_ID_PATTERN

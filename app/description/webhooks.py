@@ -2,8 +2,8 @@
 
 from typing import Any, Final, get_args
 
-from app import examples_webhooks as examples
-from app.answers import CALLED, JSON_BODY, Answers, problems
+from app.description import webhook_examples as examples
+from app.description.answers import CALLED, JSON_BODY, Answers, problems
 from core.webhooks.endpoints import EventType
 
 _SCHEMAS = "#/components/schemas/"

@@ -6,8 +6,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from app.stack import Layout
-from app.terminal import fail, refused, wrong
+from app.terminal.output import fail, refused, wrong
+from app.terminal.stack import Layout
 from core.attestation.keeping import create_key, retire_key, rotate_key
 from core.attestation.keys import SigningKey
 from core.attestation.published import KeyRecord, PublishedKeys

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from app.examples import POLICY
+from app.description.examples import POLICY
 from core.report import ENGINE_NAME, ENGINE_VERSION, SCHEMA
 
 _ROW: Final[dict[str, Any]] = {

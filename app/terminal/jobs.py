@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.gates import HERE, AllowHttp, AsJson, Key, Url, open_gate, told
-from app.submitting import as_json
+from app.terminal.gates import HERE, AllowHttp, AsJson, Key, Url, open_gate, told
+from app.terminal.submitting import as_json
 from core.findings import printable
 from safelora import Job
 

@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from app.answers import AGREED, AS_A_JOB, JSON_BODY, Answers, problems
-from app.examples import JOB
+from app.description.answers import AGREED, AS_A_JOB, JSON_BODY, Answers, problems
+from app.description.examples import JOB
 from core.codes.adapters import SOURCES
 from core.codes.webhooks import HOOKS
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from app.terminal import INTERRUPTED, fail, refused, wrong
+from app.terminal.output import INTERRUPTED, fail, refused, wrong
 from core.errors import GateError
 from safelora import Gate, NoGate, Patience, RequestRefused, Unavailable, UsageError
 from safelora import GateError as ClientError

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.gates import once_it_answers
-from app.terminal import Show
+from app.terminal.gates import once_it_answers
+from app.terminal.output import Show
 from safelora import Alignment, AlignmentFailed, Gate, GateFailed, NoGate, RequestRefused
 
 POLL_SECONDS = 1.0

@@ -1,62 +1,32 @@
-"""Who is calling: API keys, or on a machine of one's own anyone on loopback."""
+"""The door: requests come in with a key, or on a machine of one's own from loopback."""
 
 import hashlib
 import hmac
-import ipaddress
-import re
-from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import Depends
 from starlette.datastructures import Headers
-from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.failures import Failures
-from app.keyring import Keyring
+from app.access.callers import Caller
+from app.access.failures import Failures
+from app.access.keyring import Keyring
+from app.access.loopback import check_loopback
+from app.access.rates import RequestRates
+from app.access.streams import Streams, stays_open
 from app.problems import problem_of
-from app.rates import RequestRates
 from app.services import Services
-from app.streams import Streams, stays_open
-from core.errors import Forbidden, GateError, StoreError, TooManyRequests, Unauthorized
+from core.errors import GateError, StoreError, TooManyRequests, Unauthorized
 from core.keys import KeyRecord, key_id
-from core.scopes import ALIGNMENTS, JOBS, POLICY_OVERRIDE, SCOPES, WEBHOOKS
-
-__all__ = [
-    "ALIGNMENTS",
-    "JOBS",
-    "POLICY_OVERRIDE",
-    "WEBHOOKS",
-    "AccessMiddleware",
-    "AlignmentsCaller",
-    "AnyCaller",
-    "Caller",
-    "JobsCaller",
-    "caller_of",
-    "caller_with",
-    "is_loopback",
-]
+from core.scopes import SCOPES
 
 _ALIVE = "/livez"  # says nothing of anyone, and must not need the store
 _OPEN_PATHS = frozenset(
     {"/readyz", "/version", "/docs", "/openapi.json", "/.well-known/safelora-gate/keys"}
 )
 _SIGNED_PATHS = "/v1/hooks/"  # no key: what comes there is let in by its sender's signature
-_LOOPBACK = r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
-_LOOPBACK_HOST = re.compile(_LOOPBACK, re.IGNORECASE)
 _NOBODYS: Final = "0" * 64  # compared with where there is no key of an id
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Whoever sent the request: whose jobs they are, and what they may do."""
-
-    tenant: str
-    key_id: str
-    scopes: frozenset[str]
 
 
 _ANYONE_HERE = Caller("default", "loopback", frozenset(SCOPES))
@@ -100,7 +70,7 @@ class AccessMiddleware:
         is_open = scope["path"] in _OPEN_PATHS
         headers = Headers(scope=scope)
         if not await self._guarded(is_open):
-            _check_loopback(scope, headers)
+            check_loopback(_address(scope), headers)
             scope["state"]["holder"] = _ANYONE_HERE
             return _ANYONE_HERE
         if is_open or scope["path"].startswith(_SIGNED_PATHS):
@@ -187,57 +157,3 @@ def _token(headers: Headers) -> str | None:
     sent = headers.getlist("authorization")
     scheme, _, token = (sent[0] if len(sent) == 1 else "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
-
-
-def _check_loopback(scope: Scope, headers: Headers) -> None:
-    hosts, origins = headers.getlist("host"), headers.getlist("origin")
-    if not (
-        is_loopback(_address(scope))
-        and len(hosts) == 1
-        and _LOOPBACK_HOST.fullmatch(hosts[0])
-        and all(origin.lower() == f"http://{hosts[0].lower()}" for origin in origins)
-    ):
-        raise Forbidden(
-            "there are no keys, so only this machine is served, at localhost: make one with"
-            " safelora-gate keys create to serve others",
-            code="loopback_only",
-        )
-
-
-def is_loopback(host: str) -> bool:
-    """True for `localhost` and for addresses that only this machine reaches."""
-    if host == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
-
-
-def caller_with(scope: str) -> Callable[[Request], Awaitable[Caller]]:
-    """The caller, as a dependency. Raises `Forbidden` without `scope`."""
-
-    async def caller(request: Request) -> Caller:
-        found = await caller_of(request)
-        if scope not in found.scopes:
-            raise Forbidden(
-                f"this key lacks the scope {scope}: use one that has it",
-                code="scope_missing",
-                scope=scope,
-            )
-        return found
-
-    return caller
-
-
-async def caller_of(request: Request) -> Caller:
-    found: Caller = request.state.caller
-    return found
-
-
-JobsCaller = Annotated[Caller, Depends(caller_with(JOBS))]
-AlignmentsCaller = Annotated[Caller, Depends(caller_with(ALIGNMENTS))]
-WebhooksCaller = Annotated[Caller, Depends(caller_with(WEBHOOKS))]
-AnyCaller = Annotated[Caller, Depends(caller_of)]

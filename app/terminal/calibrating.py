@@ -8,8 +8,8 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from app.gates import once_it_answers
-from app.terminal import Show
+from app.terminal.gates import once_it_answers
+from app.terminal.output import Show
 from core.calibration.measured import Kind, Measured
 from core.errors import AdapterRejected, GateError
 from core.findings import Finding, refusals

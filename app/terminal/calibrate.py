@@ -9,15 +9,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from app.calibrating import (
+from app.terminal.calibrating import (
     AdapterRefused,
     Folder,
     Laboratory,
     find_folders,
     ready_alignment,
 )
-from app.gates import HERE, AllowHttp, Key, Url, open_gate, told
-from app.terminal import FAILED, Show, bar, fail, wrong
+from app.terminal.gates import HERE, AllowHttp, Key, Url, open_gate, told
+from app.terminal.output import FAILED, Show, bar, fail, wrong
 from core.alignments import NAME_PATTERN
 from core.calibration.knobs import KnobName, first_knob, knob_of
 from core.calibration.measured import Measured

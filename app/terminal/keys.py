@@ -16,9 +16,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from app.audit import AuditLog
-from app.stack import Layout
-from app.terminal import FAILED, fail, wrong
+from app.access.audit import AuditLog
+from app.terminal.output import FAILED, fail, wrong
+from app.terminal.stack import Layout
 from core.errors import GateError, RecordUnreadable
 from core.findings import printable
 from core.jobs import TENANT_PATTERN

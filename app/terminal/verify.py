@@ -9,8 +9,8 @@ import httpx2
 import typer
 from pydantic import ValidationError
 
-from app.access import is_loopback
-from app.terminal import fail, wrong
+from app.access.loopback import is_loopback
+from app.terminal.output import fail, wrong
 from core.attestation.key_set import KEY_SET_LIMIT, KeySet, parse_key_set
 from core.attestation.statement import Predicate
 from core.attestation.verify import Requirements, Verification, verify_folder
