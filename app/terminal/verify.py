@@ -10,6 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from app.access.loopback import is_loopback
+from app.terminal.bundle import write_bundle
 from app.terminal.output import fail, wrong
 from core.attestation.key_set import KEY_SET_LIMIT, KeySet, parse_key_set
 from core.attestation.statement import Predicate
@@ -51,19 +52,29 @@ def verify(
     allow: Annotated[
         list[str] | None, typer.Option(help="name of a file that may lie there too; repeatable")
     ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="file to sign what verified into, for model-signing")
+    ] = None,
+    bundle_key: Annotated[
+        Path | None, typer.Option(help="EC private key in PEM that signs --bundle")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="print the outcome as JSON")] = False,
 ) -> None:
     """Check that a gate published the adapter in DIR as it lies, and that the gate did enough.
 
     Without a URL among the keys no network is used. Exit code 0 verified; 3 not verified, with
-    codes on stderr; 2 wrong arguments; 1 the keys cannot be had. It shows what the gate did, not
-    that the adapter is harmless.
+    codes on stderr; 2 wrong arguments; 1 the keys cannot be had, or the bundle not be made. It
+    shows what the gate did, not that the adapter is harmless.
     """
     if not folder.is_dir():
         wrong(f"{printable(str(folder))} is no folder")
+    if (bundle is None) != (bundle_key is None):
+        wrong("--bundle and --bundle-key go together")
     required = _requirements(policy, engine, alignment, verdict, allow)
     try:
         outcome = verify_folder(folder, _key_set(keys), required)
+        if outcome.verified and bundle is not None and bundle_key is not None:
+            write_bundle(folder, bundle_key, bundle)
     except GateError as error:
         fail(error)
     except OSError as error:

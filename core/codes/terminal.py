@@ -38,6 +38,7 @@ TERMINAL: dict[str, Code] = {
         "What is in the folder is not what a gate attested, or the gate did not do enough.",
         "See the code of each problem in docs/provenance.md.",
     ),
+    "bundle_not_made": code("No model-signing bundle was made.", "See the message."),
     "keys_unusable": code("`--keys` names no usable set of keys.", "Fetch it from the gate anew."),
     "keys_unreachable": code("The keys cannot be had.", "Check the URL, or give a file."),
     "signing_key_in_use": code("The key to be retired still signs.", "Rotate it first."),
