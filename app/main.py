@@ -86,6 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=ENGINE_VERSION,
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,  # to a URL of the Host header: a key would be sent there
         separate_input_output_schemas=False,
     )
     app.state.services = services

@@ -7,6 +7,7 @@ from types import FrameType
 import uvicorn
 
 from app.main import create_app
+from app.no_http import ProblemProtocol
 from core.settings import Settings
 
 _NOT_STARTED = 3  # uvicorn's own exit code for it
@@ -23,7 +24,9 @@ class _Server(uvicorn.Server):
 def run(settings: Settings, host: str, port: int) -> None:
     """Until SIGTERM or SIGINT; exits the process if the port cannot be had."""
     server = _Server(
-        uvicorn.Config(create_app(settings), host=host, port=port, server_header=False)
+        uvicorn.Config(
+            create_app(settings), host=host, port=port, http=ProblemProtocol, server_header=False
+        )
     )
     with suppress(KeyboardInterrupt):  # raised again once all is let go of
         server.run()

@@ -11,6 +11,7 @@ from rq.timeouts import JobTimeoutException
 
 from core.alignments import AlignmentRecord
 from core.errors import GateError, QueueError, StoreError
+from core.findings import printable
 from core.jobs import JobFailure, JobRequest, JobResult, JobState, now
 from core.queue import BUILD_ALIGNMENT, SANITIZE, JobQueue, build_id
 from worker.alignment.registration import register
@@ -109,7 +110,7 @@ class Tasks:
         except Exception as error:
             if self._may_pass(error, attempts_left):
                 raise
-            _log.exception("alignment %s failed", record.name)
+            _log_failure(f"alignment {record.name}", error)
             failure = _failure(error)
             return records.finish_build(record.as_failed(failure.code, failure.message, now()))
 
@@ -127,7 +128,7 @@ class Tasks:
         except Exception as error:
             if self._may_pass(error, attempts_left):
                 raise
-            _log.exception("job %s failed", request.id)
+            _log_failure(f"job {request.id}", error)
             return JobResult(
                 state=JobState.FAILED,
                 started_at=started,
@@ -189,6 +190,14 @@ def _log_build(name: str, standing: AlignmentRecord | None) -> None:
         _log.info("alignment %s: %s", name, standing.state)
         for warning in standing.warnings:
             _log.warning("alignment %s: %s: %s", name, warning.code, warning.message)
+
+
+def _log_failure(what: str, error: Exception) -> None:
+    """A line for what its sender can mend; for all else where it happened, too."""
+    if isinstance(error, GateError) and error.status < 500:
+        _log.warning("%s failed: %s: %s", what, error.code, printable(error.message))
+    else:
+        _log.error("%s failed", what, exc_info=error)
 
 
 def _failure(error: Exception) -> JobFailure:

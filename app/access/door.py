@@ -45,7 +45,7 @@ class AccessMiddleware:
         self._app = app
         self._keys = services.settings.access.keys
         self._keyring = Keyring(services.store)
-        self._failures = Failures()
+        self._failures = Failures(services.settings.access.failures_per_minute)
         self._rates = rates
         self._streams = Streams(services.settings)
 

@@ -5,23 +5,23 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final
 
-A_MINUTE: Final = 30  # failures of one address
 _ADDRESSES = 10_000  # that are remembered
 
 
 class Failures:
-    """How many failures each address has left: `A_MINUTE` at once, then one every two seconds."""
+    """How many failures each address has left: `a_minute` at once, then as many within each minute
+    as come back one by one."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, a_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._a_minute = a_minute
         self._clock = clock
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def seconds_to_wait(self, address: str) -> int:
         """Until the next failure is allowed; 0 if one is now."""
         left = self._left_of(_group(address))
-        return 0 if left >= 1.0 else math.floor((1.0 - left) * 60 / A_MINUTE) + 1
+        return 0 if left >= 1.0 else math.floor((1.0 - left) * 60 / self._a_minute) + 1
 
     def count(self, address: str) -> None:
         group = _group(address)
@@ -34,8 +34,8 @@ class Failures:
         return len(self._left)
 
     def _left_of(self, group: str) -> float:
-        left, then = self._left.get(group, (float(A_MINUTE), 0.0))
-        return min(float(A_MINUTE), left + (self._clock() - then) * A_MINUTE / 60)
+        left, then = self._left.get(group, (float(self._a_minute), 0.0))
+        return min(float(self._a_minute), left + (self._clock() - then) * self._a_minute / 60)
 
 
 def _group(address: str) -> str:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from app.access.callers import Caller, JobsCaller
 from app.bodies import read_json
-from app.description.answers import AGREED, AS_A_JOB, IDEMPOTENT, JSON_BODY, problems
+from app.description.answers import AGREED, AS_A_JOB, IDEMPOTENT, JSON_BODY, SENT_AHEAD, problems
 from app.description.openapi import ACCEPTED, JOB_BODY
 from app.intake.accept import accept
 from app.intake.arrival import Arrival, closed_at_end
@@ -33,7 +33,6 @@ from app.views import (
     snapshot,
 )
 from core.codes.adapters import ARCHIVES, PARTS, SOURCES
-from core.codes.places import UPLOADS
 from core.errors import RecordUnreadable, UnsupportedMediaType
 from core.jobs import JOB_ID_PATTERN, JobRequest, JobState
 from core.tenant_limits import upload_limit
@@ -44,7 +43,7 @@ _SCANNED = 200  # jobs looked at for one page, whatever fits
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 _REFUSED = problems(
-    *(*JSON_BODY, "body_empty", *PARTS, *ARCHIVES, *SOURCES, *UPLOADS, *IDEMPOTENT),
+    *(*JSON_BODY, "body_empty", *PARTS, *ARCHIVES, *SOURCES, *SENT_AHEAD, *IDEMPOTENT),
     *(*AGREED, "scratch_unavailable"),
     at=AS_A_JOB,
 )

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from app.description.answers import STORED, problems
 from app.description.attestation_examples import KEY_SET
 from app.services import Served
 from app.views import View
@@ -37,7 +38,10 @@ class KeySetView(View):
     WELL_KNOWN,
     response_model=KeySetView,
     summary="The keys that attestations are verified with",
-    responses={200: {"content": {"application/json": {"example": KEY_SET}}}},
+    responses={
+        200: {"content": {"application/json": {"example": KEY_SET}}},
+        **problems(*STORED),
+    },
 )
 def get_keys(services: Served) -> Response:
     """A JSON Web Key Set (RFC 7517). Keep it, and fetch it anew when a key is unknown: whoever

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from app import uploading
 from app.access.callers import JobsCaller
 from app.bodies import blocks, read_json
-from app.description.answers import JSON_BODY, problems
+from app.description.answers import JSON_BODY, SENT_BODY, problems
 from app.intake.order import invalid
 from app.services import Served, Services
 from app.uploading import Receiving, Sent
@@ -61,7 +61,7 @@ _BYTES: Final[dict[str, Any]] = {
 _FOUND = problems("upload_not_found")
 _SENT = problems(
     *("upload_not_found", "file_not_found", "upload_size_mismatch", "upload_checksum_mismatch"),
-    *("adapter_rejected", "body_empty", "too_large", "client_disconnected", "request_timeout"),
+    *SENT_BODY,
 )
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])

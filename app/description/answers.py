@@ -16,15 +16,18 @@ Answers = dict[int | str, dict[str, Any]]
 
 CODES_KEY: Final = "x-codes"
 PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
-JSON_BODY: Final = (
-    *("json_invalid", "client_disconnected", "request_timeout", "too_large"),
-    *("unsupported_media_type", "validation_failed"),
-)
+SENT_BODY: Final = ("client_disconnected", "request_timeout", "too_large")
+"""Of an operation that reads a body."""
+JSON_BODY: Final = (*SENT_BODY, "json_invalid", "unsupported_media_type", "validation_failed")
 """Of an operation that reads a JSON body."""
 IDEMPOTENT: Final = ("idempotency_key_invalid", "idempotency_key_reused")
 """Of an operation that takes an `Idempotency-Key`."""
 CALLED: Final = ("url_invalid", "url_not_allowed", "webhooks_disabled", "webhook_secret_missing")
 """Of an operation that is given a URL to be called."""
+SENT_AHEAD: Final = (
+    *("upload_not_found", "upload_incomplete", "upload_changed", "upload_size_mismatch"),
+)
+"""Of an operation that makes a job of an upload."""
 AGREED: Final = (
     *("alignment_unknown", "alignment_not_found", "alignment_ambiguous", "alignment_not_ready"),
     *("policy_invalid", "policy_below_floor", "alignment_rank_too_small", "alignment_not_float32"),
@@ -35,11 +38,15 @@ AS_A_JOB: Final = {"alignment_not_found": 422, "webhook_secret_missing": 409}
 """The statuses of those that have several."""
 ANY: Final = ("loopback_only", "internal_error")
 """Of every operation."""
-KEYED: Final = (
-    *("unauthorized", "key_revoked", "key_expired", "too_many_failures", "rate_limited"),
-    *("scope_missing", "record_unreadable", "bad_key", "bad_range"),
+STORED: Final = (
+    *("record_unreadable", "bad_key", "bad_range"),
     *("store_unavailable", "object_missing", "object_changed", "object_exists", "range_outside"),
     "queue_unavailable",
+)
+"""Of every operation that reads the store."""
+KEYED: Final = (
+    *("unauthorized", "key_revoked", "key_expired", "too_many_failures", "rate_limited"),
+    *("scope_missing", *STORED),
 )
 """Of every operation that asks for a key: they all read the store."""
 

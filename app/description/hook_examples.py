@@ -2,7 +2,15 @@
 
 from typing import Any, Final
 
-from app.description.answers import AGREED, AS_A_JOB, JSON_BODY, Answers, problems
+from app.description.answers import (
+    AGREED,
+    AS_A_JOB,
+    SENT_AHEAD,
+    SENT_BODY,
+    STORED,
+    Answers,
+    problems,
+)
 from app.description.examples import JOB
 from core.codes.adapters import SOURCES
 from core.codes.webhooks import HOOKS
@@ -69,7 +77,8 @@ RECEIVED: Final[Answers] = {
         "content": {"application/json": {"example": JOB}},
     },
     **problems(
-        *(*HOOKS, *JSON_BODY, *SOURCES, *AGREED, "scratch_unavailable"),
+        *(*HOOKS, *SENT_BODY, "json_invalid", *SOURCES, *SENT_AHEAD, *AGREED),
+        *("scratch_unavailable", *STORED),
         at=AS_A_JOB,
     ),
 }

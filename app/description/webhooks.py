@@ -18,7 +18,8 @@ def _answer(description: str, example: Any) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"example": example}}}
 
 
-_REFUSED: Final = problems(*JSON_BODY, *CALLED, "webhook_limit", at={"webhook_secret_missing": 409})
+_ORDERED: Final = (*JSON_BODY, *CALLED)
+_HERE: Final = {"webhook_secret_missing": 409}
 _UNKNOWN: Final = problems("webhook_not_found")
 
 
@@ -72,13 +73,15 @@ MESSAGES: Final[dict[str, Any]] = {
 WEBHOOK_BODY: Final = _body("WebhookOrder", examples.ORDER)
 CHANGE_BODY: Final = _body("WebhookChange", examples.CHANGE)
 
-REGISTERED: Final[Answers] = {201: _answer("Registered", examples.WEBHOOK), **_REFUSED}
+REGISTERED: Final[Answers] = {
+    201: _answer("Registered", examples.WEBHOOK),
+    **problems(*_ORDERED, "webhook_limit", at=_HERE),
+}
 LISTED: Final[Answers] = {200: _answer("All webhooks", {"webhooks": [examples.WEBHOOK]})}
 SHOWN: Final[Answers] = {200: _answer("The webhook", examples.WEBHOOK), **_UNKNOWN}
 CHANGED: Final[Answers] = {
     200: _answer("The webhook as it is now", examples.WEBHOOK | examples.CHANGE),
-    **_REFUSED,
-    **_UNKNOWN,
+    **problems(*_ORDERED, "webhook_not_found", at=_HERE),
 }
 REMOVED: Final[Answers] = {204: {"description": "It is gone"}, **_UNKNOWN}
 SECRET_MADE: Final[Answers] = {201: _answer("The secret", examples.SECRET_SHOWN)}

@@ -37,8 +37,10 @@ class AccessSettings(Section):
     """`keys` of the settings count beside those of the store (`safelora-gate keys`). Where there is
     none of either the service answers on loopback only, as tenant `default`.
 
-    `audit_log`: the file that audit lines are appended to, `-` for stderr, `off` for none.
+    `failures_per_minute`: requests without a good key, of one address, before its next is answered
+    429. `audit_log`: the file that audit lines are appended to, `-` for stderr, `off` for none.
     """
 
     keys: list[ApiKey] = []
+    failures_per_minute: Annotated[int, Field(ge=1)] = 30
     audit_log: Annotated[str, Field(min_length=1)] = "-"

@@ -30,6 +30,13 @@ def test_unknown_address(gate: Gate, path: str) -> None:
     assert (response.status_code, code_of(response)) == (404, "not_found")
 
 
+def test_a_slash_too_many_is_another_address(gate: Gate) -> None:
+    """No redirect: it would lead wherever the Host header says, and keys go along."""
+    for path in ("/v1/jobs/", "/v1/webhooks/secret/", "/readyz/", "//v1/jobs"):
+        response = gate.client.get(path, follow_redirects=False)
+        assert (response.status_code, code_of(response)) == (404, "not_found"), path
+
+
 def test_wrong_method(gate: Gate) -> None:
     """405 says which are right, all of them."""
     response = gate.client.delete("/v1/jobs")
@@ -37,6 +44,8 @@ def test_wrong_method(gate: Gate) -> None:
     assert response.headers["allow"] == "GET, POST"
     named = gate.client.post("/v1/alignments/base")
     assert named.headers["allow"] == "DELETE, GET, PATCH"
+    secret = gate.client.delete("/v1/webhooks/secret")  # an address of its own, and no webhook's
+    assert (secret.status_code, secret.headers["allow"]) == (405, "GET, POST")
 
 
 def test_unforeseen_error_is_opaque(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,6 @@
 """The gate behind a real server: what only a socket can show."""
 
+import json
 import socket
 import threading
 import time
@@ -10,6 +11,7 @@ import httpx2
 import pytest
 import uvicorn
 
+from app.no_http import ProblemProtocol
 from core.settings import LimitSettings
 from tests.app.conftest import OpenGate
 from tests.app.gate import CONFIG, WEIGHTS, Gate, weights_of
@@ -28,7 +30,9 @@ def gate(open_gate: OpenGate) -> Gate:
 
 @pytest.fixture
 def port(gate: Gate) -> Iterator[int]:
-    config = uvicorn.Config(gate.client.app, port=0, ws="none", lifespan="off", log_config=None)
+    config = uvicorn.Config(
+        gate.client.app, port=0, http=ProblemProtocol, ws="none", lifespan="off", log_config=None
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -87,3 +91,52 @@ def test_waiting_caller_that_goes_away_is_forgotten(gate: Gate, port: int) -> No
     job_id = gate.post().json()["id"]
     with suppress(httpx2.ReadTimeout):
         httpx2.get(f"http://localhost:{port}/v1/jobs/{job_id}?wait=30", timeout=0.3)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"GET /v1/jobs/\xff\xfe HTTP/1.1\r\nHost: localhost\r\n\r\n", id="not ASCII"),
+        pytest.param(b"GET /v1/jobs?a=" + b"x" * 2**20 + b" HTTP/1.1\r\n\r\n", id="huge"),
+        pytest.param(b"GET /v1/jobs HTTP/1.1\r\n\r\n", id="without Host"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", id="TLS"),
+        pytest.param(
+            b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: abc\r\n\r\n", id="length"
+        ),
+        pytest.param(
+            HEAD.replace(b"Content-Length: 100000000", b"Transfer-Encoding: chunked"), id="chunk"
+        ),
+    ],
+)
+def test_what_is_no_http_gets_a_problem_too(port: int, sent: bytes) -> None:
+    """Which its sender can read as any other, before the connection ends."""
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.settimeout(5)
+        client.sendall(sent)
+        head, _, body = everything(client).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head
+    assert json.loads(body)["code"] == "http_error"
+
+
+def test_what_is_no_http_after_an_answer_ends_the_connection(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A second answer would belong to no request."""
+    head = b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.settimeout(5)
+        client.sendall(head)
+        assert client.recv(4096).startswith(b"HTTP/1.1 404 ")
+        client.sendall(b"no chunk\r\n")
+        assert b"HTTP/1.1" not in everything(client)
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+def everything(client: socket.socket) -> bytes:
+    """What comes until the other side has closed."""
+    got = b""
+    with suppress(ConnectionResetError):
+        while data := client.recv(65536):
+            got += data
+    return got

@@ -6,7 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.contract.running import judge, judged_service
+from tests.contract.running import judge
+from tests.contract.standing import judged_service
 from tests.servers import SeaweedServer
 
 LEAST_CASES = 2000
@@ -24,10 +25,12 @@ def main() -> int:
         given = stack.enter_context(judged_service(folder, seaweed))
         verdict = judge(given, folder, examples=arguments.examples, seed=arguments.seed)
     sys.stdout.write(verdict.output)
-    if verdict.cases < LEAST_CASES or verdict.untested:
-        sys.stdout.write(f"too little was tried: {verdict.cases} cases\n")
-        return 1
-    return 0 if verdict.passed else 1
+    for label in sorted(verdict.operations):
+        counted = {s: n for (found, s), n in sorted(verdict.statuses.items()) if found == label}
+        sys.stdout.write(f"{label}: {', '.join(f'{n} of {s}' for s, n in counted.items())}\n")
+    complaints = verdict.complaints(least_cases=LEAST_CASES)
+    sys.stdout.writelines(f"{complaint}\n" for complaint in complaints)
+    return 1 if complaints else 0
 
 
 if __name__ == "__main__":

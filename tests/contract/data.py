@@ -3,6 +3,7 @@
 An operation that is not here is called with what its schema generates.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -19,22 +20,32 @@ VARIABLE: Final = "SAFELORA_CONTRACT"
 ALIGNMENT: Final = "tiny"
 SPARE: Final = "spare"
 """One whose policies may be changed."""
-SCRAP: Final = "scrap"
-"""One that may be deleted."""
+HOOK: Final = "events"
+HOOK_SECRET: Final = "events-of-the-contract"
+HOOK_TYPE: Final = "adapter.ready"
+"""The events that the hook's rule makes jobs of; it ignores others."""
 Body = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Given:
-    """The service, and what is there already: jobs that have ended in each way, a pair of
-    checkpoints, and an adapter in S3 where the service is on S3."""
+    """The service, and what is there already: jobs that have ended in each way, with a delivery of
+    each; uploads, the first of them whole; a webhook that may be changed; a pair of checkpoints;
+    what callbacks may tell; and on S3 an adapter, and a folder for results.
+
+    `seen`: the file that statuses are written to as they come."""
 
     url: str
     key: str
-    jobs: list[str]
+    jobs: dict[str, str]
+    uploads: list[str]
+    webhook: str
     base: str
     aligned: str
+    receiver: str
     source: str | None
+    destination: str | None
+    seen: str
 
     def environment(self) -> dict[str, str]:
         return {VARIABLE: json.dumps(asdict(self))}
@@ -49,20 +60,32 @@ def archive() -> bytes:
     """The golden adapter as a .zip."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as folder:
-        for name, part in zip(
-            ("adapter_model.safetensors", "adapter_config.json"),
-            golden_parts().values(),
-            strict=True,
-        ):
+        for name, part in adapter_files().items():
             folder.writestr(name, part)
     return packed.getvalue()
+
+
+def adapter_files() -> dict[str, bytes]:
+    """The golden adapter by the names of its files."""
+    names = ("adapter_model.safetensors", "adapter_config.json")
+    return dict(zip(names, golden_parts().values(), strict=True))
+
+
+def announced() -> Body:
+    """The body that announces these files."""
+    return {"files": [{"name": n, "size": len(data)} for n, data in adapter_files().items()]}
 
 
 def _order(body: Body) -> None:
     if "alignment" in body:
         body["alignment"] = ALIGNMENT
-    for elsewhere in ("destination", "callback_url"):  # those have tests of their own
-        body.pop(elsewhere, None)
+    if body.get("callback_url") is not None:
+        body["callback_url"] = given().receiver
+    if body.get("destination") is not None:
+        body["destination"] = given().destination or "s3://not-allowed/results/"
+        policy = body.get("policy") or {}
+        if policy.get("selection", {}).get("mode") == "none":  # there is nothing to bring then
+            del body["destination"]
 
 
 def _files(body: Body) -> None:
@@ -73,8 +96,32 @@ def _files(body: Body) -> None:
 
 
 def _source(body: Body) -> None:
+    """An upload that is whole, or S3."""
     _order(body)
-    body["source"] = given().source or "s3://not-allowed/adapter/"
+    elsewhere = given().source or "s3://not-allowed/adapter/"
+    body["source"] = elsewhere if "metadata" in body else f"upload:{given().uploads[0]}"
+
+
+def _announced(body: Body) -> None:
+    """What there are bytes for, with as many files and digests as were generated."""
+    contents = {"archive.zip": archive()} if len(body["files"]) == 1 else adapter_files()
+    body["files"] = [
+        {"name": name, "size": len(data)}
+        | ({"sha256": hashlib.sha256(data).hexdigest()} if file.get("sha256") else {})
+        for file, (name, data) in zip(body["files"], contents.items(), strict=False)
+    ]
+
+
+def _webhook(body: Body) -> None:
+    """None is switched on: each would be told of every job."""
+    if "url" in body:
+        body["url"] = given().receiver
+    body["enabled"] = False
+
+
+def _event(body: Body) -> None:
+    if body:
+        body |= {"type": HOOK_TYPE, "source": given().source or "s3://not-allowed/adapter/"}
 
 
 def _pair(body: Body) -> None:
@@ -104,6 +151,10 @@ def whole_numbers(value: Any) -> Any:
 BODIES: Final[dict[tuple[str, str], Callable[[Body], None]]] = {
     ("POST /v1/jobs", "multipart/form-data"): _files,
     ("POST /v1/jobs", "application/json"): _source,
+    ("POST /v1/uploads", "application/json"): _announced,
+    ("POST /v1/webhooks", "application/json"): _webhook,
+    ("PATCH /v1/webhooks/{webhook_id}", "application/json"): _webhook,
+    ("POST /v1/hooks/{source}", "application/json"): _event,
     ("POST /v1/alignments", "application/json"): _pair,
     ("PATCH /v1/alignments/{name}", "application/json"): _policies,
 }

@@ -1,82 +1,51 @@
-"""A service with what the cases lean on, and one run of schemathesis over all its operations."""
+"""One run of schemathesis over all operations of a service, and what is wrong with it."""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
-from core.store.settings import StoreSettings
-from tests.buckets import BUCKET, foreign_bucket
-from tests.contract.data import ALIGNMENT, SPARE, Given
-from tests.servers import SeaweedServer
-from tests.service.running import Running, golden_parts, store_environment
-from tests.service.up import key_in, up, url_in
-from tests.worker.making import GOLDEN
+from tests.contract.data import ALIGNMENT, HOOK, HOOK_SECRET, SPARE, Given
 
 CONFIG = Path(__file__).parent / "schemathesis.toml"
-SOURCE = "contract/adapter/"
 LONGEST_SECONDS = 600
-_SETTINGS = {"SAFELORA_LIMITS__WAIT": "1"}  # a long poll need not be long
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a run ended: what schemathesis printed, and its report."""
+    """How a run ended: what schemathesis printed, its report, the operations of the document, how
+    often each had which status, and logs of the service in which there is a traceback."""
 
     passed: bool
     output: str
     report: dict[str, Any]
+    operations: set[str]
+    statuses: Counter[tuple[str, int]]
+    faults: dict[str, str]
 
     @property
     def cases(self) -> int:
         return int(self.report["test_cases"]["generated"])
 
     @property
-    def accepted(self) -> dict[str, int]:
-        """How many cases each operation answered with success, outside the stateful phase."""
-        return {
-            operation: sum(phase["accepted"] for phase in phases.values())
-            for operation, phases in self.report["valid_rates"].items()
-        }
+    def ungranted(self) -> set[str]:
+        """Operations that never did what they are for; on S3 a download is a redirect."""
+        return self.operations - {label for label, status in self.statuses if status < 400}
 
-    @property
-    def untested(self) -> int:
-        """Operations of the document that were not called."""
-        operations = self.report["operations"]
-        return int(operations["total"]) - int(operations["tested"])
-
-
-@contextmanager
-def judged_service(folder: Path, seaweed: SeaweedServer | None) -> Iterator[Given]:
-    """`up` on a folder, or on S3; an alignment is ready, and jobs have ended in each way."""
-    environment = dict(_SETTINGS)
-    source = None
-    if seaweed is not None:
-        environment |= _on_s3(seaweed, folder.name)
-        source = f"s3://{BUCKET}/{SOURCE}"
-    with (
-        up(folder / "data", "--checkpoints", str(GOLDEN), environment=environment) as (_, said),
-        httpx2.Client(
-            base_url=url_in(said),
-            headers={"Authorization": f"Bearer {key_in(said)}"},
-            trust_env=False,
-        ) as client,
-    ):
-        running = Running(client, StoreSettings(), folder / "data" / "logs" / "worker.log")
-        base, aligned = GOLDEN / "base", GOLDEN / "aligned"
-        names = ["golden/tiny-llama-chat"]
-        for name in (ALIGNMENT, SPARE):
-            running.register(name, base, aligned, base_names=names, dtype="float32")
-            names = []
-        jobs = [job["id"] for job in _ended_jobs(running)]
-        yield Given(url_in(said), key_in(said), jobs, str(base), str(aligned), source)
+    def complaints(self, *, least_cases: int) -> list[str]:
+        """Everything that is wrong; nothing if the service keeps to its document."""
+        return [
+            *([] if self.passed else ["a check failed"]),
+            *(f"{operation} was never granted" for operation in sorted(self.ungranted)),
+            *(f"{log} has a traceback:\n{text}" for log, text in self.faults.items()),
+            *([f"{self.cases} cases are too few"] if self.cases < least_cases else []),
+        ]
 
 
 def judge(given: Given, folder: Path, *, examples: int, seed: int = 1) -> Verdict:
@@ -84,6 +53,7 @@ def judge(given: Given, folder: Path, *, examples: int, seed: int = 1) -> Verdic
     report = folder / "report.json"
     config = folder / "schemathesis.toml"
     config.write_text(f"{_bound(given)}\n{CONFIG.read_text()}")
+    secrets = {"SAFELORA_KEY": given.key, "SAFELORA_HOOK_SECRET": HOOK_SECRET}
     done = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run"),
@@ -91,7 +61,7 @@ def judge(given: Given, folder: Path, *, examples: int, seed: int = 1) -> Verdic
             *("--max-examples", str(examples), "--report", "json"),
             *("--report-json-path", str(report), "--generation-database", "none"),
         ],
-        env={**os.environ, **given.environment(), "SAFELORA_KEY": given.key},
+        env={**os.environ, **given.environment(), **secrets},
         capture_output=True,
         text=True,
         timeout=LONGEST_SECONDS,
@@ -100,50 +70,41 @@ def judge(given: Given, folder: Path, *, examples: int, seed: int = 1) -> Verdic
     output = done.stdout + done.stderr
     if not report.exists():
         raise AssertionError(f"schemathesis did not run:\n{output}")
-    return Verdict(done.returncode == 0, output, json.loads(report.read_text()))
-
-
-def _bound(given: Given) -> str:
-    """Half of the ids asked for are those of jobs that are there."""
-    return "\n".join(
-        [
-            f"dictionaries.jobs.values = {json.dumps(given.jobs)}",
-            f"dictionaries.alignments.values = {json.dumps([ALIGNMENT, SPARE])}",
-            'parameters."path.job_id" = { dictionary = "jobs", probability = 0.5 }',
-            'parameters."path.name" = { dictionary = "alignments", probability = 0.5 }',
-        ]
+    logs = {log.name: log.read_text() for log in (folder / "data" / "logs").glob("*.log")}
+    return Verdict(
+        passed=done.returncode == 0,
+        output=output,
+        report=json.loads(report.read_text()),
+        operations=_operations(given),
+        statuses=_statuses(Path(given.seen)),
+        faults={name: text for name, text in logs.items() if "Traceback" in text},
     )
 
 
-def _ended_jobs(running: Running) -> Iterator[dict[str, Any]]:
-    """Projected, scored only, rejected and cancelled, a few of each."""
-    golden = golden_parts()
-    damaged = golden | {"adapter": golden["adapter"][:-100]}
-    for number in range(2):
-        yield running.wait(running.post(policy=_policy("threshold", number)))
-        yield running.wait(running.post(policy=_policy("none", number)))
-        yield running.wait(running.post(damaged, metadata=json.dumps({"run": str(number)})))
-        queued = running.post(policy=_policy("all", number)).json()
-        running.client.post(f"/v1/jobs/{queued['id']}/cancel")
-        yield queued
+def _bound(given: Given) -> str:
+    """Half of the ids asked for are those of what is there."""
+    known = {
+        "job_id": list(given.jobs),
+        "name": [ALIGNMENT, SPARE],
+        "upload_id": given.uploads,
+        "webhook_id": [given.webhook],
+        "source": [HOOK],
+    }
+    lines = [f"dictionaries.{name}.values = {json.dumps(ids)}" for name, ids in known.items()]
+    lines += [
+        f'parameters."path.{name}" = {{ dictionary = "{name}", probability = 0.5 }}'
+        for name in known
+    ]
+    return "\n".join(lines)
 
 
-def _policy(mode: str, number: int) -> str:
-    return json.dumps({"selection": {"mode": mode}, "caps": {"tensors": 20_000 - number}})
+def _operations(given: Given) -> set[str]:
+    document = httpx2.get(f"{given.url}/openapi.json", trust_env=False).json()
+    return {
+        f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item
+    }
 
 
-def _on_s3(seaweed: SeaweedServer, prefix: str) -> Mapping[str, str]:
-    """Settings of a gate on the server, that may read an adapter from another bucket of it."""
-    elsewhere = foreign_bucket(seaweed, "")
-    try:
-        for name, content in zip(
-            ("adapter_model.safetensors", "adapter_config.json"),
-            golden_parts().values(),
-            strict=True,
-        ):
-            elsewhere.put(f"{SOURCE}{name}", content)
-    finally:
-        elsewhere.close()
-    store = StoreSettings(kind="s3", s3=seaweed.settings(prefix=prefix))
-    allowed = json.dumps([f"s3://{BUCKET}/contract/"])
-    return {**store_environment(store), "SAFELORA_SOURCES__S3_ALLOW": allowed}
+def _statuses(seen: Path) -> Counter[tuple[str, int]]:
+    lines = [line.partition(" ") for line in seen.read_text().splitlines()]
+    return Counter((label, int(status)) for status, _, label in lines)

@@ -201,3 +201,19 @@ def test_a_source_that_stays_away_is_not_taken_for_the_store(
     assert built.error is not None
     assert (built.state, built.error.code) == ("failed", "source_unavailable")
     assert "in S3 or on a hub" in built.error.message
+
+
+def test_a_pair_that_was_asked_for_wrongly_is_a_line_in_the_log(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is no fault of the gate: no traceback, and no line feed that the caller put there."""
+    record = service.accept_pair().model_copy(update={"modules": ["no\nsuch_proj"]})
+    service.records.save_alignment(record)
+    service.tasks.build_alignment(name=record.name, attempts_left=0)
+    built = service.records.alignment(record.name)
+    assert built is not None
+    assert built.error is not None
+    assert built.error.code == "module_not_in_pair"
+    (line,) = [r for r in caplog.records if "module_not_in_pair" in r.getMessage()]
+    assert (line.levelname, line.exc_info) == ("WARNING", None)
+    assert "no\\nsuch_proj" in line.getMessage()
