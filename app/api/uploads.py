@@ -62,6 +62,7 @@ _FOUND = problems("upload_not_found")
 _SENT = problems(
     *("upload_not_found", "file_not_found", "upload_size_mismatch", "upload_checksum_mismatch"),
     *("adapter_rejected", "body_empty", "too_large", "client_disconnected", "request_timeout"),
+    "too_many_uploads",
 )
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
