@@ -101,11 +101,19 @@ def _check_retryable(services: Services, job: JobRequest) -> None:
 
 
 def _check_policy(services: Services, caller: Caller, job: JobRequest) -> None:
-    """The floor may have been raised since, and a weaker policy been let in for another key."""
+    """The floor may have been raised since, and a weaker policy been let in for another key. What
+    the name stood for judges no new job once it stands for another pair: it may have been replaced
+    for that it was none to judge by."""
     record = find_alignment(services.records, job.alignment.name)
     if record is None:
         raise Conflict(
             f"the alignment {job.alignment.name} was removed: post the adapter again, to another",
+            code="alignment_removed",
+            alignment=job.alignment.name,
+        )
+    if record.id != job.alignment.id:
+        raise Conflict(
+            f"the alignment {job.alignment.name} is another one by now: post the adapter again",
             code="alignment_removed",
             alignment=job.alignment.name,
         )

@@ -8,5 +8,9 @@ Value = TypeVar("Value")
 
 def family_value(module: str, default: Value, families: Mapping[str, Value]) -> Value:
     """The value of the longest suffix that fits `module`, else `default`."""
-    fitting = [s for s in families if module == s or module.endswith(f".{s}")]
-    return families[max(fitting, key=len)] if fitting else default
+    suffix, dot = module, "."
+    while dot:
+        if suffix in families:
+            return families[suffix]
+        _, dot, suffix = suffix.partition(".")
+    return default

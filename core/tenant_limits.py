@@ -19,3 +19,9 @@ def stream_limit(settings: Settings, tenant: str) -> int:
     """Events and long polls that are open at once in one process."""
     own = settings.tenant(tenant).event_streams
     return settings.limits.event_streams if own is None else own
+
+
+def uploads_limit(settings: Settings, tenant: str) -> int:
+    """Uploads under way at once in one process."""
+    own = settings.tenant(tenant).uploads
+    return settings.limits.uploads if own is None else own

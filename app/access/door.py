@@ -9,12 +9,12 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.access.at_once import AtOnce, lasting
 from app.access.callers import Caller
 from app.access.failures import Failures
 from app.access.keyring import Keyring
 from app.access.loopback import check_loopback
 from app.access.rates import RequestRates
-from app.access.streams import Streams, stays_open
 from app.problems import problem_of
 from app.services import Services
 from core.errors import GateError, StoreError, TooManyRequests, Unauthorized
@@ -47,7 +47,7 @@ class AccessMiddleware:
         self._keyring = Keyring(services.store)
         self._failures = Failures(services.settings.access.failures_per_minute)
         self._rates = rates
-        self._streams = Streams(services.settings)
+        self._at_once = AtOnce(services.settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -58,8 +58,9 @@ class AccessMiddleware:
                 caller = state["caller"] = await self._identify(scope)
                 if caller is not None:
                     await self._rates.take(caller.tenant)
-                    if stays_open(scope):
-                        held.enter_context(self._streams.one_more(caller.tenant))
+                    kind = lasting(scope)
+                    if kind is not None:
+                        held.enter_context(self._at_once.one_more(caller.tenant, kind))
             except GateError as error:
                 return await problem_of(error)(scope, receive, send)
             return await self._app(scope, receive, send)

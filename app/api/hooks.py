@@ -10,17 +10,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.bodies import blocks
 from app.description.hook_examples import HOOK_BODY, IGNORED, RECEIVED, SEVERAL
 from app.hooks.receive import Ignored, Outcome, Waiting, receive
 from app.hooks.sources import HookSources
 from app.scratch import scratch_folder
 from app.services import Served, Services
 from app.views import JobView, View, job_view, mark_accepted, snapshot
-from core.errors import GateError, TooLarge
+from core.errors import GateError
 from core.jobs import JobRequest
-
-MAX_EVENT = 2**20
 
 _log = logging.getLogger(__name__)
 
@@ -90,21 +87,13 @@ async def post_event(
 async def _received(
     request: Request, services: Services, sources: HookSources, name: str
 ) -> list[Outcome]:
-    body = await _body(request)
+    sources.check_any()
+    body = await sources.bodies.read(request)
     event_id = sources.verify(name, request.headers, body, time.time())
     source = sources.find(name)
     assert source is not None  # noqa: S101  (it was verified)
     async with scratch_folder(services.scratch) as folder:
         return await run_in_threadpool(receive, services, source, event_id, body, folder)
-
-
-async def _body(request: Request) -> bytes:
-    try:
-        return b"".join([block async for block in blocks(request, MAX_EVENT)])
-    except TooLarge as error:
-        raise TooLarge(
-            f"the event is larger than the {MAX_EVENT} bytes accepted here", limit=MAX_EVENT
-        ) from error
 
 
 def _view(services: Services, outcome: Outcome) -> JobView | NoJobView:

@@ -44,7 +44,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 _REFUSED = problems(
     *(*JSON_BODY, "body_empty", *PARTS, *ARCHIVES, *SOURCES, *SENT_AHEAD, *IDEMPOTENT),
-    *(*AGREED, "scratch_unavailable"),
+    *(*AGREED, "scratch_unavailable", "too_many_uploads"),
     at=AS_A_JOB,
 )
 

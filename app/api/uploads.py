@@ -62,6 +62,7 @@ _FOUND = problems("upload_not_found")
 _SENT = problems(
     *("upload_not_found", "file_not_found", "upload_size_mismatch", "upload_checksum_mismatch"),
     *SENT_BODY,
+    "too_many_uploads",
 )
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 
 from app.access.callers import Caller
+from app.hooks.bodies import EventBodies
 from app.hooks.verify import Signed, Verifier, verifier
 from core.errors import NotFound, Unauthorized
 from core.scopes import JOBS
@@ -31,6 +32,7 @@ class HookSources:
 
     def __init__(self, rules: Mapping[str, HookRule]) -> None:
         """Raises `SettingsInvalid`, naming the source and the field."""
+        self.bodies = EventBodies()
         self._known: dict[str, tuple[Source, Verifier]] = {}
         for name, rule in rules.items():
             try:
@@ -40,6 +42,12 @@ class HookSources:
         # A name that is none costs what a wrong signature does.
         key = secrets.token_bytes(32)
         self._decoy = Signed("webhook-id", "webhook-timestamp", "webhook-signature", [key])
+
+    def check_any(self) -> None:
+        """Raises `NotFound` (`hook_not_found`) if there are none, which is no secret: then nothing
+        that is sent need be read."""
+        if not self._known:
+            raise _not_found()
 
     def find(self, name: str) -> Source | None:
         known = self._known.get(name)
@@ -55,6 +63,8 @@ class HookSources:
             return self._known[name][1](headers, body, now)
         with suppress(Unauthorized):
             self._decoy(headers, body, now)
-        raise NotFound(
-            "there is no such source of events: see SAFELORA_HOOKS", code="hook_not_found"
-        )
+        raise _not_found()
+
+
+def _not_found() -> NotFound:
+    return NotFound("there is no such source of events: see SAFELORA_HOOKS", code="hook_not_found")

@@ -18,11 +18,24 @@ from core.archives.tars import tar_members
 from core.archives.zips import zip_members
 from core.store.layout import INPUT_FILES
 
-__all__ = ["MAX_MEMBERS", "SUFFIXES", "Unpacked", "UnpackedFile", "unpack"]
+__all__ = [
+    "MAX_MEMBERS",
+    "MOST_SHRUNK",
+    "SMALL",
+    "SUFFIXES",
+    "Unpacked",
+    "UnpackedFile",
+    "unpack",
+]
 
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst")
 """How the name of an archive ends."""
+
+SMALL = 16 * 2**20
+MOST_SHRUNK = 100
+"""An archive unpacks to so many times its own bytes at most, or to `SMALL`: weights shrink to a
+half or a third, and what unpacks to more is sent to fill the disk."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +58,12 @@ class Unpacked:
 def unpack(archive: Path, folder: Path, *, max_bytes: int) -> Unpacked:
     """Write the adapter's files of a .zip, .tar, .tar.gz or .tar.zst into `folder`.
 
-    The format is told by the first bytes, never by the name. `max_bytes` bounds what the members
-    claim and what they really hold. Raises `Unprocessable`.
+    The format is told by the first bytes, never by the name. `max_bytes`, and the archive's own
+    size, bound what the members claim and what they really hold. Raises `Unprocessable`.
     """
-    with archive.open("rb") as file, _members(file, max_bytes) as members:
-        return _keep(members, folder, Budget(max_bytes))
+    most = min(max_bytes, max(SMALL, MOST_SHRUNK * archive.stat().st_size))
+    with archive.open("rb") as file, _members(file, most) as members:
+        return _keep(members, folder, Budget(most))
 
 
 @contextmanager

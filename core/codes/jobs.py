@@ -43,8 +43,9 @@ ALIGNMENTS: dict[str, Code] = {
         409,
     ),
     "alignment_removed": code(
-        "The alignment of the job to be retried is no longer registered.",
-        "Post the adapter again, to another alignment.",
+        "The alignment of the job to be retried is no longer registered, or its name stands for"
+        " another pair.",
+        "Post the adapter again.",
         409,
     ),
 }

@@ -25,6 +25,11 @@ REQUESTS: dict[str, Code] = {
         "Close one, or wait as long as `Retry-After` says.",
         429,
     ),
+    "too_many_uploads": code(
+        "As many uploads of the tenant are under way as may be.",
+        "Wait for one to end, or as long as `Retry-After` says.",
+        429,
+    ),
     "scope_missing": code(
         "The key is known and may not do this; `scope` names what it lacks.",
         "Use a key that has the scope, or ask the operator for one.",

@@ -52,6 +52,11 @@ HOOKS: dict[str, Code] = {
         "Have it sent again, and check both clocks.",
         401,
     ),
+    "hooks_busy": code(
+        "So many large events are being sent at once that there is no room for this one.",
+        "Wait as long as `Retry-After` says.",
+        429,
+    ),
     "hook_event_invalid": code(
         "The event is not of the form that this kind of sender sends.",
         "Compare the rule's `kind` with the sender.",

@@ -20,13 +20,15 @@ class ApiKey(Section):
 class TenantSettings(Section):
     """What one tenant may do, where that is not what all may; None: as all.
 
-    `requests_per_minute`, `event_streams` at once, bytes of one `upload`, jobs on their way to the
-    workers at once (`concurrency`), and where its adapters may be read from and its results brought
-    to (`sources` and `destinations`, as `s3_allow` of the sections of these names has them).
+    `requests_per_minute`, `event_streams` and `uploads` at once, bytes of one `upload`, jobs on
+    their way to the workers at once (`concurrency`), and where its adapters may be read from and
+    its results brought to (`sources` and `destinations`, as `s3_allow` of the sections of these
+    names has them).
     """
 
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
     event_streams: Annotated[int, Field(ge=1)] | None = None
+    uploads: Annotated[int, Field(ge=1)] | None = None
     upload: Annotated[int, Field(ge=1)] | None = None
     concurrency: Annotated[int, Field(ge=1)] | None = None
     sources: list[str] | None = None

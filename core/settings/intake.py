@@ -13,7 +13,8 @@ class LimitSettings(Section):
     seconds.
 
     Of each tenant, where `tenants` says nothing else of it: `requests_per_minute` (None: no bound),
-    and `event_streams`, how many events and long polls it has open at once in one process.
+    and, at once in one process, `event_streams`, the events and long polls that it has open, and
+    `uploads`, the bodies with files that are under way.
     """
 
     upload: int = 8 * 2**30
@@ -22,6 +23,7 @@ class LimitSettings(Section):
     wait: int = 60
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
     event_streams: Annotated[int, Field(ge=1)] = 100
+    uploads: Annotated[int, Field(ge=1)] = 32
 
 
 class DestinationSettings(Section):

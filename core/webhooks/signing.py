@@ -71,8 +71,8 @@ class Secrets:
         return max(ends, default=None)
 
     def _prune(self, now_ms: int) -> None:
-        for key, _, until in self._all():
-            if until is not None and until <= now_ms:
+        for place, (key, _, until) in enumerate(self._all()):
+            if place >= MOST or (until is not None and until <= now_ms):
                 self._store.delete(key)
 
     def _all(self) -> list[tuple[str, Secret, int | None]]:

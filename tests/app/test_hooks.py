@@ -12,8 +12,9 @@ from uuid import uuid4
 import pytest
 from httpx2 import Response
 
-from app.api.hooks import MAX_EVENT, EventView, NoJobView
+from app.api.hooks import EventView, NoJobView
 from app.description.hook_examples import IGNORED, SEVERAL, WAITING
+from app.hooks.bodies import MAX_EVENT
 from app.hooks.verify import verifier
 from app.main import create_app
 from core.canonical import sha256_hex

@@ -3,6 +3,7 @@
 import bz2
 import hashlib
 import io
+import random
 import stat
 import struct
 import tarfile
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from core.archives import MAX_MEMBERS, Unpacked, unpack
+from core.archives import MAX_MEMBERS, SMALL, Unpacked, unpack
 from core.archives.pack import Packed, zip_chunks
 from tests.archives import (
     ADAPTER,
@@ -231,6 +232,27 @@ def test_bomb_of_files_that_are_not_kept_is_refused(pack: Packer, tmp_path: Path
 def test_bomb_among_the_litter_is_refused(pack: Packer, tmp_path: Path) -> None:
     """Nor can it hide among what is ignored."""
     assert refused(tmp_path, pack({"._x": bytes(4 * CAP)})).code == "archive_bomb"
+
+
+@pytest.mark.parametrize("pack", [pack_zip, pack_tar_gz, pack_tar_zst])
+def test_archive_that_is_far_smaller_than_what_it_holds_is_refused(
+    pack: Packer, tmp_path: Path
+) -> None:
+    """A hundred kilobytes would cost the API's disk, and the store for a week, all that an upload
+    may have; zeros up to a few megabytes are nobody's harm."""
+    error = refused(tmp_path, pack({MODEL: bytes(SMALL), CONFIG: b"{}"}), max_bytes=64 * SMALL)
+    assert error.code == "archive_bomb"
+
+
+@pytest.mark.parametrize("pack", [pack_zip, pack_tar_gz, pack_tar_zst])
+def test_what_shrinks_within_reason_is_read(pack: Packer, tmp_path: Path) -> None:
+    """An adapter that is mostly zeros, as one that was hardly trained."""
+    data = random.Random(7).randbytes(SMALL // 8) + bytes(SMALL)
+    archive, inside = tmp_path / "upload", tmp_path / "inside"
+    archive.write_bytes(pack({MODEL: data}))
+    inside.mkdir()
+    unpacked = unpack(archive, inside, max_bytes=64 * SMALL)
+    assert unpacked.files[MODEL].sha256 == hashlib.sha256(data).hexdigest()
 
 
 def test_zip_that_lies_about_its_sizes_is_refused(tmp_path: Path) -> None:

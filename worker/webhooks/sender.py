@@ -130,7 +130,7 @@ def _retry_after(text: str | None) -> float | None:
         return float(text[:_LONGEST_NUMBER])
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year, or a zone, of twenty digits
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

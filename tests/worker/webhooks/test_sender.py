@@ -68,6 +68,9 @@ def test_what_is_no_2xx_is_not(status: int, error: str) -> None:
         ("", None),
         (format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True), 0.0),
         ("Mon, 99 Xyz 2026 99:99:99 GMT", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Mon, 99999999999999999999 Jan 2026 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2026 00:00:00 +99999999999999999999", None),
     ],
 )
 def test_retry_after_is_read(told: str, seconds: float | None) -> None:
