@@ -70,6 +70,7 @@ RECEIVED: Final[Answers] = {
     },
     **problems(
         *(*HOOKS, *JSON_BODY, *SOURCES, *AGREED, "scratch_unavailable"),
+        *("too_many_failures", "rate_limited"),
         at=AS_A_JOB,
     ),
 }
