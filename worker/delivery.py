@@ -17,6 +17,7 @@ from core.report import FileFacts
 from core.s3_places import S3Uri, advice_of, refused_with
 from core.store import layout
 from core.store.base import ObjectChanged, ObjectExists, ObjectInfo, ObjectMissing, ObjectStore
+from worker.interrupts import Cancelled
 from worker.tracking import Tracker
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def deliver(
     Raises `Forbidden` (`destination_not_allowed`), `Conflict` (`destination_taken`),
     `Unprocessable` (`destination_unwritable`), `StoreError` (`destination_unavailable`) where
     another attempt may help, `EngineError` if our own copy is damaged, and what `tracker` raises.
-    Then there is no manifest.
+    Then there is no manifest; nor of a job that has ended meanwhile, cancelled for one, which
+    raises `Cancelled`.
     """
     uri = destination_uri(workshop.settings, request.tenant, destination)
     files = [file for file in commit.files if file.name in BROUGHT]
@@ -58,6 +60,8 @@ def deliver(
         if not delivery.is_done():
             brought = [delivery.bring(file) for file in files]
             delivery.check_still_there(brought)
+            if workshop.records.result(request.tenant, request.id) is not None:
+                raise Cancelled  # asked of the store itself, now: `tracker` does only now and then
             delivery.seal()
 
 

@@ -14,7 +14,7 @@ from redis import Redis
 from core.canonical import sha256_hex
 from core.destinations import MANIFEST
 from core.errors import StoreError
-from core.jobs import JobRequest, JobResult, JobState, new_job_id
+from core.jobs import JobRequest, JobResult, JobState, new_job_id, now
 from core.settings import DestinationSettings, TenantSettings
 from core.store import layout, open_store
 from core.store.base import ObjectWriter
@@ -273,6 +273,22 @@ def test_a_cancelled_job_leaves_no_manifest(platform: Platform) -> None:
     assert list(platform.theirs.unfinished("")) == []
 
 
+def test_a_job_cancelled_at_the_last_moment_leaves_no_manifest(platform: Platform) -> None:
+    """Though no piece comes after it, between which it could be stopped."""
+    _, first = platform.run(destination=None)
+    assert first.commit is not None
+    service = platform.service
+    record = service.records.alignment("tiny")
+    assert record is not None
+    request = service.accept(record, destination=platform.uri, enqueue=False)
+    service.records.finish(
+        request.tenant, request.id, JobResult(state=JobState.CANCELLED, finished_at=now())
+    )
+    with pytest.raises(Cancelled):
+        deliver(request, platform.uri, first.commit, service.tasks.workshop, Tracker())
+    assert platform.there() == ALL
+
+
 def test_a_damaged_copy_of_ours_is_never_brought(platform: Platform) -> None:
     """The digest of the commit decides, not what the store gives out."""
     _, result = platform.run(destination=None)
@@ -308,9 +324,12 @@ def test_two_runs_at_once_bring_the_same(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job is delivered at least once: the other run puts each file and the manifest first."""
-    request, result = platform.run(destination=None)
+    _, result = platform.run(destination=None)
     assert result.commit is not None
     commit, workshop = result.commit, platform.service.tasks.workshop
+    record = platform.service.records.alignment("tiny")
+    assert record is not None
+    request = platform.service.accept(record, destination=platform.uri, enqueue=False)
     writer, other = S3Store.writer, [True]
 
     def overtaken(self: S3Store, key: str, *, if_absent: bool = False) -> ObjectWriter:
