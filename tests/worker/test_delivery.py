@@ -156,9 +156,11 @@ def test_another_jobs_manifest_is_another_result(platform: Platform) -> None:
 def test_a_retry_finds_its_own_place(platform: Platform) -> None:
     """The job that it does again brought everything and could not say so any more."""
     first, _ = platform.run()
-    _, again = platform.run(retry_of=first.id)
+    again_job, again = platform.run(retry_of=first.id)
     assert again.state is JobState.SUCCEEDED
     assert platform.manifest()["job"] == first.id
+    _, once_more = platform.run(retry_of=again_job.id)
+    assert once_more.state is JobState.SUCCEEDED
     _, other = platform.run(retry_of=new_job_id())
     assert other.state is JobState.FAILED
 
