@@ -10,6 +10,7 @@ from app import problems
 from app.access.audit import AuditLog
 from app.access.auditing import AuditMiddleware
 from app.access.door import AccessMiddleware
+from app.access.failures import Failures
 from app.access.rates import RequestRates
 from app.api import (
     alignments,
@@ -68,7 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
     sources = HookSources(settings.hooks)
     services = open_services(settings)
-    rates = RequestRates(settings)
+    rates, failures = RequestRates(settings), Failures(settings.access.failures_per_minute)
     audit = AuditLog(settings.access)
 
     @asynccontextmanager
@@ -90,8 +91,8 @@ def create_app(settings: Settings) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.services = services
-    app.state.hooks = sources
-    app.add_middleware(AccessMiddleware, services=services, rates=rates)
+    app.state.hooks, app.state.rates, app.state.failures = sources, rates, failures
+    app.add_middleware(AccessMiddleware, services=services, rates=rates, failures=failures)
     app.add_middleware(AuditMiddleware, audit=audit)  # around the other: what that refuses counts
     problems.install(app)
     for api in _APIS:

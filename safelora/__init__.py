@@ -13,13 +13,24 @@ from safelora.errors import (
     UsageError,
 )
 from safelora.gate import Gate
-from safelora.models import Alignment, Event, Finding, Job, ModuleRow, Progress, Report, Summary
+from safelora.models import (
+    Alignment,
+    Delivery,
+    Event,
+    Finding,
+    Job,
+    ModuleRow,
+    Progress,
+    Report,
+    Summary,
+)
 from safelora.patience import Patience
 
 __all__ = [
     "Alignment",
     "AlignmentFailed",
     "AsyncGate",
+    "Delivery",
     "DownloadDamaged",
     "Event",
     "Finding",

@@ -13,7 +13,7 @@ from safelora.address import find_address
 from safelora.alignments import SeenAlignment
 from safelora.async_driver import AsyncDriver
 from safelora.jobs import LONG_POLL, SeenJob
-from safelora.models import Alignment, Event, Job, Report
+from safelora.models import Alignment, Delivery, Event, Job, Report
 from safelora.patience import Patience
 from safelora.sources import Source, order
 from safelora.wire import Terms
@@ -125,6 +125,10 @@ class AsyncGate:
     async def delete(self, job: str | Job) -> None:
         """As `Gate.delete`."""
         await self._driver.run(jobs.delete(self._terms, job))
+
+    async def deliveries(self, job: str | Job) -> list[Delivery]:
+        """As `Gate.deliveries`."""
+        return await self._driver.run(jobs.deliveries(self._terms, job))
 
     # Results
 

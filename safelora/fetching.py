@@ -1,4 +1,5 @@
-"""The sanitized adapter, brought to a folder of this machine and checked on the way."""
+"""The sanitized adapter and its attestation, brought to a folder of this machine and checked on the
+way."""
 
 import hashlib
 import os
@@ -11,20 +12,23 @@ from typing import BinaryIO, Final
 
 import httpx2
 
-from safelora.errors import DownloadDamaged, GateError, GateFailed, Unavailable
+from safelora.errors import DownloadDamaged, GateError, GateFailed, RequestRefused, Unavailable
 from safelora.jobs import path_of, report
 from safelora.models import FileFacts, Job
 from safelora.patience import TRANSIENT
 from safelora.steps import Close, Flow, Pause, done, next_chunk, opened
-from safelora.wire import Attempts, Call, Terms, may_pass, no_answer, open_stream
+from safelora.wire import Attempts, Call, Terms, may_pass, no_answer, open_stream, send
 
+ATTESTATION: Final = "attestation.json"
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _MOST_HOPS: Final = 3
+_NOT_FOUND: Final = 404
 
 
 def download(terms: Terms, job: str | Job, folder: Path) -> Flow[list[Path]]:
-    """Where the files lie now: all of them as the report says, or none.
+    """Where the files lie now: all of them as the report says, or none; and beside them the
+    attestation, of a job that has one.
 
     Raises `DownloadDamaged`, `OSError`, or as `ask` does: `RequestRefused` for a job that
     published no adapter.
@@ -40,8 +44,13 @@ def download(terms: Terms, job: str | Job, folder: Path) -> Flow[list[Path]]:
     with TemporaryDirectory(prefix=".safelora-", dir=folder) as staging:
         for facts in files:
             yield from _fetch(terms, job, facts, Path(staging, facts.name))
-        yield from done(partial(_move, files, Path(staging), folder))
-    return [folder / facts.name for facts in files]
+        names = [facts.name for facts in files]
+        attestation = yield from _attestation(terms, job)
+        if attestation is not None:
+            names.append(ATTESTATION)
+            yield from done(partial(Path(staging, ATTESTATION).write_bytes, attestation))
+        yield from done(partial(_move, names, Path(staging), folder))
+    return [folder / name for name in names]
 
 
 def _check(facts: FileFacts) -> None:
@@ -51,9 +60,24 @@ def _check(facts: FileFacts) -> None:
         raise DownloadDamaged(f"the report has no SHA-256 of {facts.name}", code="digest_unknown")
 
 
-def _move(files: Sequence[FileFacts], staging: Path, folder: Path) -> None:
-    for facts in files:
-        (staging / facts.name).replace(folder / facts.name)
+def _attestation(terms: Terms, job: str | Job) -> Flow[bytes | None]:
+    """None of a job that has none, or of a gate that signs nothing yet. No digest is known of it:
+    it stands by its signature."""
+    try:
+        response = yield from send(terms, Call("GET", path_of(job, "attestation")))
+    except RequestRefused as error:
+        if error.status == _NOT_FOUND:
+            return None
+        raise
+    return response.content
+
+
+def _move(names: Sequence[str], staging: Path, folder: Path) -> None:
+    """With them goes the attestation of what lay there before: it is none of theirs."""
+    if ATTESTATION not in names:
+        (folder / ATTESTATION).unlink(missing_ok=True)
+    for name in names:
+        (staging / name).replace(folder / name)
 
 
 def _fetch(terms: Terms, job: str | Job, facts: FileFacts, path: Path) -> Flow[None]:

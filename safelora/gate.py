@@ -13,7 +13,7 @@ from safelora.address import find_address
 from safelora.alignments import SeenAlignment
 from safelora.driver import Driver
 from safelora.jobs import LONG_POLL, SeenJob
-from safelora.models import Alignment, Event, Job, Report
+from safelora.models import Alignment, Delivery, Event, Job, Report
 from safelora.patience import Patience
 from safelora.sources import Source, order
 from safelora.wire import Terms
@@ -85,7 +85,7 @@ class Gate:
         idempotency_key: str | None = None,
     ) -> Job:
         """Post an adapter: a folder, its two files, an archive (a path, or bytes), a mapping of
-        part names to paths or bytes, or a text that begins with `s3://`.
+        part names to paths or bytes, or a text that begins with `s3://` or `upload:`.
 
         Of a folder the two files of an adapter are sent, and nothing else. Files are read as they
         are sent. However often it has to be sent, one job comes of it; under an `idempotency_key`
@@ -142,6 +142,10 @@ class Gate:
         """Take a job away that has ended, with its input."""
         self._driver.run(jobs.delete(self._terms, job))
 
+    def deliveries(self, job: str | Job) -> list[Delivery]:
+        """Who is told of the job's end, its callback and your webhooks, and what came of it."""
+        return self._driver.run(jobs.deliveries(self._terms, job))
+
     # Results
 
     def report(self, job: str | Job) -> Report:
@@ -152,7 +156,8 @@ class Gate:
         return self._driver.run(jobs.report_bytes(self._terms, job, kind))
 
     def download(self, job: str | Job, folder: str | PathLike[str]) -> list[Path]:
-        """The sanitized adapter's files, checked against the SHA-256 of the report.
+        """The sanitized adapter's files, checked against the SHA-256 of the report, and with them
+        the attestation, of a job that has one: `safelora-gate verify` checks it.
 
         All of them lie in `folder` at the end, or none. Where the gate sends us to an object store,
         the key does not go there. Raises `DownloadDamaged` or `OSError` too.

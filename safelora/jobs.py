@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from safelora.errors import RequestRefused, TooLate
-from safelora.models import Job, JobPage, Report
+from safelora.models import Delivery, DeliveryList, Job, JobPage, Report
 from safelora.steps import Emit, Flow, Pause
 from safelora.wire import Attempts, Call, Terms, ask, send
 
@@ -82,6 +82,11 @@ def delete_at(terms: Terms, call: Call) -> Flow[None]:
     except RequestRefused as error:
         if error.status != 404 or not attempts.unsure:
             raise
+
+
+def deliveries(terms: Terms, job: str | Job) -> Flow[list[Delivery]]:
+    told = yield from ask(terms, Call("GET", path_of(job, "deliveries")), DeliveryList)
+    return told.deliveries
 
 
 def report(terms: Terms, job: str | Job) -> Flow[Report]:

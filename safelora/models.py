@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 State = Literal["queued", "running", "succeeded", "rejected", "failed", "cancelled"] | str
 Verdict = Literal["projected", "unchanged", "scored", "rejected"] | str
+DeliveryState = Literal["pending", "delivered", "failed", "gone"] | str
 AlignmentState = Literal["building", "ready", "failed"] | str
 
 
@@ -115,6 +116,32 @@ class Job(Answer):
 class JobPage(Answer):
     jobs: list[Job]
     next_cursor: str | None = None
+
+
+class Attempt(Answer):
+    """`status` of the receiver's answer, if there was one; `error` is a code, None once it took
+    it."""
+
+    at: str = ""
+    seconds: float = 0.0
+    status: int | None = None
+    error: str | None = None
+
+
+class Delivery(Answer):
+    """The end of a job told to one receiver. `webhook_id` is None for the job's own callback."""
+
+    id: str
+    webhook_id: str | None = None
+    type: str = ""
+    url: str = ""
+    state: DeliveryState
+    attempts: list[Attempt] = []
+    next_attempt_at: str | None = None
+
+
+class DeliveryList(Answer):
+    deliveries: list[Delivery]
 
 
 class ModuleRow(Answer):

@@ -1,4 +1,5 @@
-"""An adapter as it is given to `submit`: files, a folder, an archive, bytes or a place in S3."""
+"""An adapter as it is given to `submit`: files, a folder, an archive, bytes, a place in S3 or an
+upload."""
 
 import json
 import os
@@ -14,6 +15,8 @@ from safelora.wire import Call
 ADAPTER_MODEL: Final = "adapter_model.safetensors"
 ADAPTER_CONFIG: Final = "adapter_config.json"
 PARTS: Final = ("adapter", "config", "archive")
+PLACES: Final = ("s3://", "upload:")
+"""What a text begins with that names a place where the gate finds the adapter itself."""
 _QUIET_SECONDS: Final = 300.0  # a large upload is read, hashed and stored before the answer
 
 Source = str | os.PathLike[str] | bytes | Sequence[str | os.PathLike[str]] | Mapping[str, Any]
@@ -36,7 +39,7 @@ def order(
     some = {name: dict(value) for name, value in objects.items() if value is not None}
     headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
     path = ("v1", "jobs")
-    if isinstance(source, str) and source.startswith("s3://"):
+    if isinstance(source, str) and source.startswith(PLACES):
         body = {"source": source, **given, **some}
         return Call("POST", path, headers=headers, json=body, quiet=_QUIET_SECONDS)
     fields = given | {name: json.dumps(value, allow_nan=False) for name, value in some.items()}

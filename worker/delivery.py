@@ -13,10 +13,12 @@ from core.canonical import parse_json_strictly, pretty_json
 from core.destinations import MANIFEST, destination_uri, destinations_of
 from core.errors import Conflict, EngineError, StoreError, Unprocessable
 from core.jobs import Commit, JobRequest
+from core.records import Records
 from core.report import FileFacts
 from core.s3_places import S3Uri, advice_of, refused_with
 from core.store import layout
 from core.store.base import ObjectChanged, ObjectExists, ObjectInfo, ObjectMissing, ObjectStore
+from worker.interrupts import Cancelled
 from worker.tracking import Tracker
 
 if TYPE_CHECKING:
@@ -47,17 +49,20 @@ def deliver(
     Raises `Forbidden` (`destination_not_allowed`), `Conflict` (`destination_taken`),
     `Unprocessable` (`destination_unwritable`), `StoreError` (`destination_unavailable`) where
     another attempt may help, `EngineError` if our own copy is damaged, and what `tracker` raises.
-    Then there is no manifest.
+    Then there is no manifest; nor of a job that has ended meanwhile, cancelled for one, which
+    raises `Cancelled`.
     """
     uri = destination_uri(workshop.settings, request.tenant, destination)
     files = [file for file in commit.files if file.name in BROUGHT]
     with _said_of(uri):
         place = destinations_of(workshop.settings, request.tenant).open_bucket(uri.bucket)
     with closing(place), tracker.stage("deliver"):
-        delivery = _Delivery(request, commit, uri, place, workshop.store, tracker)
+        delivery = _Delivery(request, commit, uri, place, workshop.records, tracker)
         if not delivery.is_done():
             brought = [delivery.bring(file) for file in files]
             delivery.check_still_there(brought)
+            if workshop.records.result(request.tenant, request.id) is not None:
+                raise Cancelled  # asked of the store itself, now: `tracker` does only now and then
             delivery.seal()
 
 
@@ -68,14 +73,15 @@ class _Delivery:
         commit: Commit,
         uri: S3Uri,
         place: ObjectStore,
-        own: ObjectStore,
+        records: Records,
         tracker: Tracker,
     ) -> None:
         self._request = request
         self._commit = commit
         self._uri = uri
         self._place = place
-        self._own = own
+        self._records = records
+        self._own = records.store
         self._tracker = tracker
 
     def is_done(self) -> bool:
@@ -189,11 +195,10 @@ class _Delivery:
         )
 
     def _is_ours(self, there: bytes) -> bool:
-        """Of this job, or of the one that it tries again: the rest is the same result."""
-        own = self._manifest()
-        return there == own or _without_job(there, self._request.retry_of) == _without_job(
-            own, self._request.id
-        )
+        """Of this job, or of one that it tries again: the rest is the same result."""
+        found, own = _parsed(there), _parsed(self._manifest())
+        jobs = (self._request.id, *_tried_again(self._request, self._records))
+        return found.get("job") in jobs and found | {"job": None} == own | {"job": None}
 
     def _taken(self, name: str) -> Conflict:
         return Conflict(
@@ -207,15 +212,21 @@ class _Delivery:
         return _unwritable(self._uri, why)
 
 
-def _without_job(manifest: bytes, job_id: str | None) -> Any:
-    """The manifest of that job, its id left out; what is none is returned as it is."""
+def _parsed(manifest: bytes) -> dict[str, Any]:
+    """Empty for what is no manifest."""
     try:
         parsed = parse_json_strictly(manifest)
     except ValueError:
-        return manifest
-    if isinstance(parsed, dict) and job_id is not None and parsed.get("job") == job_id:
-        return {name: value for name, value in parsed.items() if name != "job"}
-    return manifest
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _tried_again(request: JobRequest, records: Records) -> Iterator[str]:
+    """The job that this one does again, the one which that did, and so on."""
+    earlier: JobRequest | None = request
+    while earlier is not None and earlier.retry_of is not None:
+        yield earlier.retry_of
+        earlier = records.request(earlier.tenant, earlier.retry_of)
 
 
 @contextmanager

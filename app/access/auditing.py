@@ -3,9 +3,9 @@
 import json
 import re
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
 
 from fastapi.routing import iter_route_contexts
 from starlette.concurrency import run_in_threadpool
@@ -17,10 +17,11 @@ from app.access.audit import AuditLog
 from app.problems import MEDIA_TYPE
 from core.alignments import NAME_PATTERN
 from core.jobs import JOB_ID_PATTERN
+from core.webhooks.endpoints import WEBHOOK_ID_PATTERN
 
 REQUEST_ID: Final = "X-Request-Id"
 _PLAIN_ID = re.compile(r"(?!slg_)[A-Za-z0-9._-]{1,64}")  # and no key of ours, sent there by mistake
-_LOCATION = re.compile(r"/v1/(jobs|alignments)/([^/?#]+)")
+_LOCATION = re.compile(r"/v1/(jobs|alignments|uploads|webhooks)/([^/?#]+)")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _REFUSALS = frozenset({401, 403, 429})
 _VERBS: Final = {
@@ -31,15 +32,23 @@ _VERBS: Final = {
     "PATCH": "change",
     "DELETE": "delete",
 }
+_MADE: Final = frozenset({"secret"})  # words that a POST makes, where others are what it does
+_FORMS: Final = {
+    "jobs": ("job_id", JOB_ID_PATTERN),
+    "alignments": ("name", NAME_PATTERN),
+    "uploads": ("upload_id", JOB_ID_PATTERN),
+    "webhooks": ("webhook_id", WEBHOOK_ID_PATTERN),
+}
+"""By the first word of a path: the parameter that names the thing, and its form."""
 
 
 @dataclass(frozen=True)
 class _Operation:
-    """What a request asks for: `jobs.create`, `jobs.cancel`, `jobs.adapter.read`, …"""
+    """What a request asks for (`jobs.create`, `jobs.cancel`, `jobs.adapter.read`, …), and which
+    things it names by kind: `jobs`, `alignments`, …"""
 
     action: str = "none"
-    job: str | None = None
-    alignment: str | None = None
+    named: Mapping[str, str] = field(default_factory=dict)
 
 
 class AuditMiddleware:
@@ -100,8 +109,7 @@ class AuditMiddleware:
             "key": holder and holder.key_id,
             "status": status,
             "code": code,
-            "job": operation.job,
-            "alignment": operation.alignment,
+            **{kind.removesuffix("s"): name for kind, name in operation.named.items()},
             "client": client[0] if client else None,
             "request": state["request_id"],
         }
@@ -127,29 +135,32 @@ class _Routes:
             if match is not None:
                 location = Headers(raw=start["headers"]).get("location", "")
                 made = _LOCATION.fullmatch(location)
-                named = {made[1]: made[2]} if made else {}
-                parameters: dict[str, Any] = match.groupdict()
-                of_alignment = template.startswith("/v1/alignments/")
-                alignment = parameters.get("name") if of_alignment else None
-                return _Operation(
-                    _action(method, template),
-                    _formed(named.get("jobs") or parameters.get("job_id"), JOB_ID_PATTERN),
-                    _formed(named.get("alignments") or alignment, NAME_PATTERN),
+                named = _named(template, match.groupdict()) | (
+                    _formed(made[1], made[2]) if made else {}
                 )
+                return _Operation(_action(method, template), named)
         return _Operation()
+
+
+def _named(template: str, parameters: Mapping[str, str]) -> dict[str, str]:
+    words = template.split("/")
+    kind = words[2] if len(words) > 2 else ""
+    parameter, _ = _FORMS.get(kind, ("", ""))
+    return _formed(kind, parameters[parameter]) if parameter in parameters else {}
 
 
 def _action(method: str, template: str) -> str:
     """`POST /v1/jobs` is `jobs.create`; a word after the resource is what is done to it, or a part
     of it: `jobs.cancel`, `jobs.adapter.read`."""
     words = [word for word in template.split("/") if word and word[0] != "{" and word != "v1"]
-    if method != "POST" or len(words) == 1:
+    if method != "POST" or len(words) == 1 or words[-1] in _MADE:
         words.append(_VERBS.get(method, method.lower()))
     return ".".join(words)
 
 
-def _formed(text: str | None, pattern: str) -> str | None:
-    return text if text is not None and re.fullmatch(pattern, text) else None
+def _formed(kind: str, text: str) -> dict[str, str]:
+    """Nothing for what cannot be the name of such a thing."""
+    return {kind: text} if re.fullmatch(_FORMS[kind][1], text) else {}
 
 
 def _request_id(headers: Headers) -> str:

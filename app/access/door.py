@@ -17,7 +17,7 @@ from app.access.loopback import check_loopback
 from app.access.rates import RequestRates
 from app.problems import problem_of
 from app.services import Services
-from core.errors import GateError, StoreError, TooManyRequests, Unauthorized
+from core.errors import GateError, StoreError, Unauthorized
 from core.keys import KeyRecord, key_id
 from core.scopes import SCOPES
 
@@ -41,11 +41,13 @@ class AccessMiddleware:
     keys, or whose one is, nobody is let in.
     """
 
-    def __init__(self, app: ASGIApp, services: Services, rates: RequestRates) -> None:
+    def __init__(
+        self, app: ASGIApp, services: Services, rates: RequestRates, failures: Failures
+    ) -> None:
         self._app = app
         self._keys = services.settings.access.keys
         self._keyring = Keyring(services.store)
-        self._failures = Failures(services.settings.access.failures_per_minute)
+        self._failures = failures
         self._rates = rates
         self._at_once = AtOnce(services.settings)
 
@@ -70,17 +72,21 @@ class AccessMiddleware:
             return None
         is_open = scope["path"] in _OPEN_PATHS
         headers = Headers(scope=scope)
-        if not await self._guarded(is_open):
-            check_loopback(_address(scope), headers)
+        guarded = await self._guarded(is_open)
+        if not guarded:
+            check_loopback(address_of(scope), headers)
+        if scope["path"].startswith(_SIGNED_PATHS):
+            return None
+        if not guarded:
             scope["state"]["holder"] = _ANYONE_HERE
             return _ANYONE_HERE
-        if is_open or scope["path"].startswith(_SIGNED_PATHS):
+        if is_open:
             return None
         token = _token(headers)
-        address = _address(scope)
+        address = address_of(scope)
         holder = None if token is None else await self._holder(scope, token, address)
         if holder is None:
-            raise self._failure(
+            raise self._failures.counted(
                 address,
                 Unauthorized("send Authorization: Bearer followed by a key of this service, once"),
             )
@@ -120,20 +126,8 @@ class AccessMiddleware:
         )
         lapsed = _lapsed(record)
         if lapsed is not None:
-            raise self._failure(address, lapsed)
+            raise self._failures.counted(address, lapsed)
         return holder
-
-    def _failure(self, address: str, error: Unauthorized) -> GateError:
-        wait = self._failures.seconds_to_wait(address)
-        if wait:
-            return TooManyRequests(
-                "too many requests without a good key came from this address: wait as long as"
-                " Retry-After says",
-                code="too_many_failures",
-                retry_after=wait,
-            )
-        self._failures.count(address)
-        return error
 
 
 def _lapsed(record: KeyRecord) -> Unauthorized | None:
@@ -148,7 +142,8 @@ def _lapsed(record: KeyRecord) -> Unauthorized | None:
             return None
 
 
-def _address(scope: Scope) -> str:
+def address_of(scope: Scope) -> str:
+    """Where the request comes from; empty where that cannot be known."""
     address: str = (scope.get("client") or ("",))[0]
     return address
 

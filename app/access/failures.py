@@ -1,10 +1,13 @@
-"""Failed authentications are bounded by where they come from. Good keys are never held up."""
+"""Failed authentications are bounded by where they come from. Good keys, and events that are well
+signed, are never held up."""
 
 import ipaddress
 import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+
+from core.errors import RequestError, TooManyRequests
 
 _ADDRESSES = 10_000  # that are remembered
 
@@ -22,6 +25,20 @@ class Failures:
         """Until the next failure is allowed; 0 if one is now."""
         left = self._left_of(_group(address))
         return 0 if left >= 1.0 else math.floor((1.0 - left) * 60 / self._a_minute) + 1
+
+    def counted(self, address: str, error: RequestError) -> RequestError:
+        """The error to raise for one more failure: `error`, or `TooManyRequests`
+        (`too_many_failures`) where none is allowed."""
+        wait = self.seconds_to_wait(address)
+        if wait:
+            return TooManyRequests(
+                "too many requests without a good key or signature came from this address: wait as"
+                " long as Retry-After says",
+                code="too_many_failures",
+                retry_after=wait,
+            )
+        self.count(address)
+        return error
 
     def count(self, address: str) -> None:
         group = _group(address)

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -10,13 +11,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.access.door import address_of
+from app.access.failures import Failures
+from app.access.rates import RequestRates
 from app.description.hook_examples import HOOK_BODY, IGNORED, RECEIVED, SEVERAL
 from app.hooks.receive import Ignored, Outcome, Waiting, receive
 from app.hooks.sources import HookSources
 from app.scratch import scratch_folder
 from app.services import Served, Services
 from app.views import JobView, View, job_view, mark_accepted, snapshot
-from core.errors import GateError
+from core.errors import GateError, NotFound, Unauthorized
 from core.jobs import JobRequest
 
 _log = logging.getLogger(__name__)
@@ -43,9 +47,18 @@ class EventView(View):
     others: list[NoJobView]
 
 
-async def _sources(request: Request) -> HookSources:
-    found: HookSources = request.app.state.hooks
-    return found
+@dataclass(frozen=True)
+class _Guard:
+    """Lets events in: in place of the door, which knows keys alone."""
+
+    sources: HookSources
+    rates: RequestRates
+    failures: Failures
+
+
+async def _guard(request: Request) -> _Guard:
+    state = request.app.state
+    return _Guard(state.hooks, state.rates, state.failures)
 
 
 @router.post(
@@ -61,7 +74,7 @@ async def post_event(
     request: Request,
     response: Response,
     services: Served,
-    sources: Annotated[HookSources, Depends(_sources)],
+    guard: Annotated[_Guard, Depends(_guard)],
     source: str,
 ) -> JobView | NoJobView | EventView:
     """Needs no key: the sender's signature, over the bytes as they came, lets it in.
@@ -70,9 +83,9 @@ async def post_event(
     refusal is a line in the log, with the source and the code.
     """
     try:
-        outcomes = await _received(request, services, sources, source)
+        outcomes = await _received(request, services, guard, source)
     except GateError as error:
-        if sources.find(source) is not None:  # a name that is none is not ours to repeat
+        if guard.sources.find(source) is not None:  # a name that is none is not ours to repeat
             _log.warning("an event of hook %s was refused: %s", source, error.code)
         raise
     views = [await run_in_threadpool(_view, services, outcome) for outcome in outcomes]
@@ -85,13 +98,18 @@ async def post_event(
 
 
 async def _received(
-    request: Request, services: Services, sources: HookSources, name: str
+    request: Request, services: Services, guard: _Guard, name: str
 ) -> list[Outcome]:
-    sources.check_any()
-    body = await sources.bodies.read(request)
-    event_id = sources.verify(name, request.headers, body, time.time())
-    source = sources.find(name)
+    guard.sources.check_any()
+    body = await guard.sources.bodies.read(request)
+    try:
+        event_id = guard.sources.verify(name, request.headers, body, time.time())
+    except (Unauthorized, NotFound) as error:
+        raise guard.failures.counted(address_of(request.scope), error) from error
+    source = guard.sources.find(name)
     assert source is not None  # noqa: S101  (it was verified)
+    request.state.holder = source.caller  # as the door says whose a key is, for the audit log
+    await guard.rates.take(source.caller.tenant)
     async with scratch_folder(services.scratch) as folder:
         return await run_in_threadpool(receive, services, source, event_id, body, folder)
 

@@ -79,6 +79,7 @@ RECEIVED: Final[Answers] = {
     **problems(
         *(*HOOKS, *SENT_BODY, "json_invalid", *SOURCES, *SENT_AHEAD, *AGREED),
         *("scratch_unavailable", *STORED),
+        *("too_many_failures", "rate_limited"),
         at=AS_A_JOB,
     ),
 }

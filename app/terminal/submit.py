@@ -1,6 +1,8 @@
 """`safelora-gate submit`: one adapter, posted, followed and brought back."""
 
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,16 +15,18 @@ from app.terminal.submitting import (
     as_json,
     bring,
     check_output,
+    findings_of,
     follow,
     metadata_of,
     policy_of,
     report_of,
     source_of,
 )
-from core.findings import printable
+from core.findings import Finding, printable
 from core.render.terminal import finding_text, print_report, summary_line
 from core.report import Report
-from safelora import Gate, Job
+from safelora import Finding as Found
+from safelora import Gate, Job, RequestRefused
 
 
 def submit(
@@ -39,6 +43,9 @@ def submit(
     ] = None,
     destination: Annotated[
         str | None, typer.Option(help="s3://… that the gate brings the result to as well")
+    ] = None,
+    callback_url: Annotated[
+        str | None, typer.Option(help="https://… that the gate tells how the job ended")
     ] = None,
     metadata: Annotated[
         list[str] | None, typer.Option(help="name=text to label the job with; repeatable")
@@ -73,13 +80,15 @@ def submit(
             given = policy_of(policy)
             labels = metadata_of(metadata or [])
             gate.version()  # a gate that is not there is not waited for
-            job = gate.submit(
-                source_of(source),
-                alignment=alignment,
-                policy=given,
-                destination=destination,
-                metadata=labels or None,
-            )
+            with _rejected_while_it_arrived():
+                job = gate.submit(
+                    source_of(source),
+                    alignment=alignment,
+                    policy=given,
+                    destination=destination,
+                    callback_url=callback_url,
+                    metadata=labels or None,
+                )
             if no_wait:
                 sys.stdout.write(f"{as_json(job) if json else job.id}\n")
                 return
@@ -88,6 +97,20 @@ def submit(
             _end(gate, job, output, json=json)
     except OSError as error:
         wrong(f"{error.filename or output} cannot be used: {error.strerror}")
+
+
+@contextmanager
+def _rejected_while_it_arrived() -> Iterator[None]:
+    """Then there is no job, and the end is that of one that is rejected."""
+    try:
+        yield
+    except RequestRefused as error:
+        found = findings_of(error)
+        if not found:
+            raise
+        _list_findings(found)
+        sys.stderr.write(f"rejected: {len(found)} findings stop it\n")
+        raise typer.Exit(REJECTED) from error
 
 
 def _end(gate: Gate, job: Job, output: Path | None, *, json: bool) -> None:
@@ -99,7 +122,7 @@ def _end(gate: Gate, job: Job, output: Path | None, *, json: bool) -> None:
         raise typer.Exit(FAILED)
     data, report = report_of(gate, job)
     if job.state == "rejected":
-        _list_findings(job, report)
+        _list_report(job, report)
         raise typer.Exit(REJECTED)
     if not json:
         _print_report(job, report)
@@ -119,13 +142,23 @@ def _print_report(job: Job, report: Report | None) -> None:
     print_report(report, Console(highlight=False, width=width))
 
 
-def _list_findings(job: Job, report: Report | None) -> None:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+def _list_report(job: Job, report: Report | None) -> None:
     if report is None:
-        for found in job.findings:
+        _list_findings(job.findings)
+        return
+    _list_findings(report.findings)
+    _on_stderr().print(summary_line(report), markup=False)
+
+
+def _list_findings(findings: Sequence[Found | Finding]) -> None:
+    console = _on_stderr()
+    for found in findings:
+        if isinstance(found, Finding):
+            console.print(finding_text(found))
+        else:
             words = f"{found.outcome} {found.code}: {found.kind} {found.subject} {found.detail}"
             sys.stderr.write(f"{printable(words)}\n")
-        return
-    for each in report.findings:
-        console.print(finding_text(each))
-    console.print(summary_line(report), markup=False)
+
+
+def _on_stderr() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=True)

@@ -3,15 +3,22 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from app.terminal.output import Show
 from core.canonical import parse_json_strictly
+from core.errors import AdapterRejected
+from core.findings import Finding
 from core.report import Report
 from core.store.layout import REPORT_JSON
-from safelora import Gate, Job, UsageError
+from safelora import Finding as Found
+from safelora import Gate, Job, RequestRefused, UsageError
+
+_FINDING: TypeAdapter[Finding | Found] = TypeAdapter(
+    Annotated[Finding | Found, Field(union_mode="left_to_right")]
+)
 
 
 def source_of(given: Sequence[str]) -> str | list[str]:
@@ -68,8 +75,17 @@ def report_of(gate: Gate, job: Job) -> tuple[bytes, Report | None]:
         return data, None
 
 
+def findings_of(error: RequestRefused) -> list[Finding | Found]:
+    """What is wrong with the adapter itself, where the gate saw that while it arrived; as this
+    version knows it, or else as a newer gate says it."""
+    if error.code != AdapterRejected.code:
+        return []
+    return [_FINDING.validate_python(found) for found in error.problem.get("findings", [])]
+
+
 def bring(gate: Gate, job: Job, report: bytes, folder: Path) -> None:
-    """The adapter, if there is one, and the report beside it. Raises `OSError` too."""
+    """The report, and beside it the adapter with its attestation, if there is one. Raises
+    `OSError` too."""
     if job.published:
         gate.download(job, folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,8 +11,8 @@ REQUESTS: dict[str, Code] = {
     "key_revoked": code("The key was revoked.", "Use another key.", 401),
     "key_expired": code("The key has expired.", "Use another key.", 401),
     "too_many_failures": code(
-        "Too many requests without a good key came from this address.",
-        "Wait as long as `Retry-After` says, and check the key.",
+        "Too many requests without a good key or signature came from this address.",
+        "Wait as long as `Retry-After` says, and check the key or the secret.",
         429,
     ),
     "rate_limited": code(

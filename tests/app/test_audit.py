@@ -21,7 +21,7 @@ from core.keys import Keys
 from core.settings import AccessSettings, LimitSettings, SettingsInvalid
 from tests.app.conftest import OpenGate
 from tests.app.following import posted
-from tests.app.gate import Gate, code_of, weaker_policy
+from tests.app.gate import CONFIG, Gate, code_of, weaker_policy
 from tests.app.test_access import access, bearer, key
 
 KEY, OPERATOR = "slg_alice-secret", "slg_root-secret"
@@ -110,6 +110,38 @@ def test_alignments_are_named(gate: Gate, log: Path) -> None:
         ("alignments.delete", "root", 204, None, "base"),
         ("alignments.delete", "root", 404, "alignment_not_found", "base"),
         ("alignments.delete", "alice", 403, "scope_missing", "base"),
+    ]
+
+
+def test_uploads_and_webhooks_are_named(open_gate: OpenGate, log: Path) -> None:
+    """Announced, sent, removed; registered, changed, removed; and no secret is in a line."""
+    keys = access(key(KEY, "alice", "jobs", "webhooks")).keys
+    gate = open_gate(bearer(KEY), access=AccessSettings(keys=keys, audit_log=str(log)))
+    files = [{"name": "adapter_config.json", "size": len(CONFIG)}]
+    upload = gate.client.post("/v1/uploads", json={"files": files}).json()["id"]
+    gate.client.put(f"/v1/uploads/{upload}/files/adapter_config.json", content=CONFIG)
+    gate.client.post(f"/v1/uploads/{upload}/complete")
+    gate.client.delete(f"/v1/uploads/{upload}")
+    secret = gate.client.post("/v1/webhooks/secret").json()["secret"]
+    order = {"url": "https://told.example/a-token-of-theirs"}
+    webhook = gate.client.post("/v1/webhooks", json=order).json()["id"]
+    gate.client.patch(f"/v1/webhooks/{webhook}", json={"enabled": False})
+    gate.client.delete(f"/v1/webhooks/{webhook}")
+    assert secret not in log.read_text()
+    assert "a-token-of-theirs" not in log.read_text()
+    short = [
+        (line["action"], line["status"], line.get("upload"), line.get("webhook"))
+        for line in lines(log)
+    ]
+    assert short == [
+        ("uploads.create", 201, upload, None),
+        ("uploads.files.replace", 200, upload, None),
+        ("uploads.complete", 200, upload, None),
+        ("uploads.delete", 204, upload, None),
+        ("webhooks.secret.create", 201, None, None),
+        ("webhooks.create", 201, None, webhook),
+        ("webhooks.change", 200, None, webhook),
+        ("webhooks.delete", 204, None, webhook),
     ]
 
 
@@ -303,6 +335,8 @@ def test_no_text_breaks_a_line(action: str, text: str) -> None:
         ("GET", "/v1/jobs/{job_id}/adapter/{filename}", "jobs.adapter.read"),
         ("PATCH", "/v1/alignments/{name}", "alignments.change"),
         ("POST", "/v1/hooks/{source}", "hooks.create"),
+        ("POST", "/v1/webhooks/secret", "webhooks.secret.create"),
+        ("POST", "/v1/jobs/{job_id}/deliveries/{delivery_id}/replay", "jobs.deliveries.replay"),
         ("POST", "/v1/uploads/{upload_id}/complete", "uploads.complete"),
         ("PUT", "/v1/uploads/{upload_id}/parts/{number}", "uploads.parts.replace"),
     ],

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,6 +13,7 @@ from uuid import uuid4
 import pytest
 from httpx2 import Response
 
+from app.access.failures import Failures
 from app.api.hooks import EventView, NoJobView
 from app.description.hook_examples import IGNORED, SEVERAL, WAITING
 from app.hooks.bodies import MAX_EVENT
@@ -26,6 +28,7 @@ from core.settings import (
     Settings,
     SettingsInvalid,
     SourceSettings,
+    TenantSettings,
 )
 from core.settings.hooks import standard_key
 from core.store import layout
@@ -38,6 +41,7 @@ from tests.buckets import BUCKET, access, foreign_bucket
 from tests.servers import SeaweedServer
 
 OpenHooks = Callable[..., Gate]
+KEY_OF_ALICE = ApiKey(id="alice", sha256=sha256_hex(b"slg_alice"), tenant="alice")
 TYPE = "fine_tuning.job.succeeded"
 DONE = event(type=TYPE, data={"id": "ft-1", "uri": "s3://elsewhere/x/", "path": "a/../b"})
 
@@ -352,6 +356,69 @@ def test_log_has_source_and_code_and_no_secret(
         "an event of hook run was refused: hook_signature_invalid",
     ]
     assert SECRET not in caplog.text
+
+
+def test_events_are_counted_for_the_tenant_of_the_rule(open_hooks: OpenHooks) -> None:
+    """As its requests are; what is not signed well takes nothing from it, nor from others."""
+    bound = {"acme": TenantSettings(requests_per_minute=2)}
+    gate = open_hooks(tenant="acme", when={"a": 1}, settings={"tenants": bound})
+    wrong = standard(DONE) | {"webhook-signature": "v1,AAAA"}
+    assert [send(gate, headers=wrong).status_code for _ in range(4)] == [401] * 4
+    assert [send(gate).status_code for _ in range(3)] == [200, 200, 429]
+    refused = send(gate)
+    assert code_of(refused) == "rate_limited"
+    assert int(refused.headers["Retry-After"]) > 1
+    assert gate.client.get("/v1/jobs").status_code == 200
+
+
+def test_who_is_not_let_in_is_told_to_wait(
+    open_hooks: OpenHooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wrong keys and wrong signatures of an address count together; a good event gets in."""
+    monkeypatch.setattr("app.main.Failures", partial(Failures, clock=lambda: 0.0))
+    gate = open_hooks(
+        settings={"access": AccessSettings(keys=[KEY_OF_ALICE], failures_per_minute=30)}
+    )
+    wrong = standard(DONE) | {"webhook-signature": "v1,AAAA"}
+    codes = [code_of(gate.client.get("/v1/jobs")) for _ in range(15)]
+    codes += [code_of(send(gate, headers=wrong)) for _ in range(14)]
+    assert set(codes) == {"unauthorized", "hook_signature_invalid"}
+    assert code_of(send(gate, source="nobody")) == "hook_not_found"
+    for refused in (
+        send(gate, headers=wrong),
+        send(gate, source="nobody"),
+        gate.client.get("/v1/jobs"),
+    ):
+        assert (refused.status_code, code_of(refused)) == (429, "too_many_failures")
+        assert int(refused.headers["Retry-After"]) >= 1
+    assert send(gate).status_code == 202
+
+
+@pytest.mark.parametrize("keys", [True, False])
+def test_audit_log_names_source_and_tenant(
+    open_hooks: OpenHooks, tmp_path: Path, keys: bool
+) -> None:
+    """Once the signature holds, and no sooner."""
+    log = tmp_path / "audit.jsonl"
+    known = [KEY_OF_ALICE] if keys else []
+    access = AccessSettings(keys=known, audit_log=str(log))
+    gate = open_hooks(tenant="acme", settings={"access": access})
+    job_id = send(gate).json()["id"]
+    other = event(type=TYPE, data={"id": "../x"})
+    send(gate, other)
+    send(gate, headers=standard(DONE) | {"webhook-signature": "v1,AAAA"})
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    short = [
+        {name: line.get(name) for name in ("action", "tenant", "key", "status", "code", "job")}
+        for line in lines
+    ]
+    by = {"action": "hooks.create", "tenant": "acme", "key": "hook:run"}
+    nobody = by | {"tenant": None, "key": None}
+    assert short == [
+        by | {"status": 202, "code": None, "job": job_id},
+        by | {"status": 422, "code": "hook_value_invalid", "job": None},
+        nobody | {"status": 401, "code": "hook_signature_invalid", "job": None},
+    ]
 
 
 def test_secret_in_a_file_is_read_at_the_start(open_hooks: OpenHooks, tmp_path: Path) -> None:

@@ -225,7 +225,7 @@ def test_a_flood_of_made_up_keys_costs_its_sender_alone(
 ) -> None:
     """After some failures the address gets 429, and nothing is asked of the store for it; good keys
     that were seen pass from there too, and others are let in from elsewhere."""
-    monkeypatch.setattr("app.access.door.Failures", partial(Failures, clock=lambda: 0.0))
+    monkeypatch.setattr("app.main.Failures", partial(Failures, clock=lambda: 0.0))
     allowed = 20
     gate = open_gate(access=AccessSettings(failures_per_minute=allowed, audit_log="off"))
     good, other = make(gate), make(gate)

@@ -12,7 +12,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli import cli
-from tests.safelora.serving import Scripted, Told, says, scripted
+from core.findings import finding
+from tests.app.gate import CONFIG, Gate
+from tests.safelora.serving import Scripted, Told, says, scripted, served
 
 VERSION = says(200, {"name": "safelora-gate", "engine": "9"})
 STREAM = {"Content-Type": "text/event-stream"}
@@ -77,6 +79,54 @@ def test_findings_of_another_version_are_listed(archive: Path) -> None:
         done = run(script, "submit", str(archive))
     assert done.exit_code == 3
     assert "refused of_tomorrow: tensor a\\x1bb" in done.stderr
+
+
+FOUND = finding("pickle_file", "file", "adapter_model.safetensors").model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (FOUND, "refused pickle_file: file adapter_model.safetensors"),
+        (
+            {"code": "of_tomorrow", "outcome": "refused", "kind": "file", "subject": "a\x1bb"},
+            "refused of_tomorrow: file a\\x1bb",
+        ),
+    ],
+)
+def test_adapter_that_is_rejected_while_it_arrives_is_exit_3(
+    archive: Path, found: dict[str, Any], words: str
+) -> None:
+    """With its findings, as where a worker rejects it; there is no job to follow."""
+    refusal = {"status": 422, "code": "adapter_rejected", "detail": "rejected", "findings": [found]}
+    output = archive.parent / "out"
+    with scripted(VERSION, says(422, refusal)) as script:
+        done = run(script, "submit", str(archive), "--output", str(output))
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert words in done.stderr
+    assert "rejected: 1 findings stop it" in done.stderr
+    assert not output.exists()
+    assert len(script.heard) == 2
+
+
+def test_large_adapter_is_rejected_while_it_is_sent(gate: Gate, tmp_path: Path) -> None:
+    """What the gate says while it reads no more is heard, by a client that still sends."""
+    weights, config = tmp_path / "w.safetensors", tmp_path / "c.json"
+    weights.write_bytes(b"\x80\x04\x95" + bytes(64 * 2**20))
+    config.write_bytes(CONFIG)
+    gate.register()
+    with served(gate.client.app) as url:
+        done = CliRunner().invoke(cli, ["submit", str(weights), str(config), "--url", url])
+    assert done.exit_code == 3, done.output
+    assert "refused pickle_file" in done.stderr
+    assert gate.client.get("/v1/jobs").json()["jobs"] == []
+
+
+def test_callback_is_sent_with_the_order(archive: Path) -> None:
+    ended = job("cancelled")
+    with scripted(VERSION, says(200, ended)) as script:
+        run(script, "submit", str(archive), "--callback-url", "https://told.example/x")
+    assert b'name="callback_url"\r\n\r\nhttps://told.example/x\r\n' in script.heard[1].body
 
 
 def test_interrupted_submission_says_how_to_go_on(archive: Path) -> None:

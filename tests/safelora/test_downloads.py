@@ -69,6 +69,38 @@ def test_adapter_is_brought_here(
         assert kept(target) == SANITIZED
 
 
+def test_attestation_comes_along(
+    any_real: tuple[RealGate, str], connect: Connect, tmp_path: Path
+) -> None:
+    """As the gate keeps it; that of another result does not stay beside files it is not of."""
+    gate, url = any_real
+    gate.register()
+    request = gate.services.records.request("default", posted(gate))
+    assert request is not None
+    gate.finish(request, report=report_bytes(), attestation=b"{}\n")
+    other = gate.services.records.request("default", posted(gate))
+    assert other is not None
+    gate.finish(other, report=report_bytes())
+    client, target = connect(url), tmp_path / "one"
+    paths = client.download(request.id, target)
+    assert set(paths) == {target / name for name in (*SANITIZED, "attestation.json")}
+    assert kept(target) == {**SANITIZED, "attestation.json": b"{}\n"}
+    client.download(other.id, target)
+    assert kept(target) == SANITIZED
+
+
+def test_attestation_that_is_not_to_be_had_stops_all(connect: Connect, tmp_path: Path) -> None:
+    """A result without it would be taken for one that never had any."""
+    gone = problem(410, "result_expired")
+    with (
+        scripted(report_of(ONE), Told(200, DATA), gone) as script,
+        pytest.raises(RequestRefused) as caught,
+    ):
+        connect(script.url).download("j", tmp_path)
+    assert caught.value.code == "result_expired"
+    assert kept(tmp_path) == {}
+
+
 @pytest.mark.parametrize("state", ["queued", "failed", "cancelled", "rejected", "scored"])
 def test_job_without_adapter_says_why(
     gate: RealGate, client: Gate, tmp_path: Path, state: str
@@ -101,6 +133,7 @@ def report_of(*files: dict[str, Any]) -> Told:
 
 
 ONE = {"name": "a.safetensors", "size": len(DATA), "sha256": SHA256}
+UNATTESTED = problem(404, "not_attested")
 
 
 @pytest.mark.parametrize(
@@ -127,7 +160,7 @@ def test_what_is_another_file_is_not_kept(connect: Connect, tmp_path: Path, sent
 
 def test_download_that_breaks_off_is_begun_again(connect: Connect, tmp_path: Path) -> None:
     cut = Told(200, DATA, cut=5000)
-    with scripted(report_of(ONE), cut, LOST, Told(503), Told(200, DATA)) as script:
+    with scripted(report_of(ONE), cut, LOST, Told(503), Told(200, DATA), UNATTESTED) as script:
         connect(script.url, patience=QUICK).download("j", tmp_path)
     assert kept(tmp_path) == {"a.safetensors": DATA}
 
@@ -183,10 +216,10 @@ def test_key_stays_with_the_gate(connect: Connect, tmp_path: Path, host: str, st
     with scripted(Told(200, DATA)) as last, scripted(Told(0), host=host) as store:
         store.answers[:] = [Told(307, b"", {"Location": f"{last.url}/moved"})]
         there = Told(status, b"", {"Location": f"{store.url}/signed?sig=1"})
-        with scripted(report_of(ONE), there) as script:
+        with scripted(report_of(ONE), there, UNATTESTED) as script:
             connect(script.url, KEY).download("j", tmp_path)
     assert kept(tmp_path) == {"a.safetensors": DATA}
-    assert sees_key(script) == [True, True]
+    assert sees_key(script) == [True, True, True]
     assert sees_key(store) == [False]
     assert sees_key(last) == [False]
     assert [heard.path for heard in store.heard] == ["/signed?sig=1"]
@@ -194,9 +227,10 @@ def test_key_stays_with_the_gate(connect: Connect, tmp_path: Path, host: str, st
 
 def test_key_does_not_come_back_to_the_gate(connect: Connect, tmp_path: Path) -> None:
     """A redirect to the gate itself carries none either: it is an address like any other."""
-    with scripted(report_of(ONE), Told(303, b"", {"Location": "/x"}), Told(200, DATA)) as script:
+    moved = Told(303, b"", {"Location": "/x"})
+    with scripted(report_of(ONE), moved, Told(200, DATA), UNATTESTED) as script:
         connect(script.url, KEY).download("j", tmp_path)
-    assert sees_key(script) == [True, True, False]
+    assert sees_key(script) == [True, True, False, True]
 
 
 @pytest.mark.parametrize(
@@ -261,6 +295,8 @@ def test_whole_or_nothing(
         if request.url.path.endswith("report.json"):
             facts = ONE | {"size": len(data), "sha256": digest}
             return httpx2.Response(200, content=report_of(facts).body)
+        if request.url.path.endswith("attestation"):
+            return httpx2.Response(404, content=UNATTESTED.body)
         return httpx2.Response(200, stream=Cut(data, left.pop(0) if left else None))
 
     target = tmp_path_factory.mktemp("whole")

@@ -94,6 +94,32 @@ def test_source_in_s3_is_posted_as_json(gate: RealGate, client: Gate) -> None:
     assert caught.value.code == "source_not_allowed"
 
 
+def test_what_was_sent_ahead_is_named(gate: RealGate, client: Gate) -> None:
+    """By its `source`, which is no path of this machine."""
+    gate.register()
+    files = [{"name": "adapter_config.json", "size": 2}]
+    upload = gate.client.post("/v1/uploads", json={"files": files}).json()
+    with pytest.raises(RequestRefused) as caught:
+        client.submit(upload["source"], alignment="base")
+    assert caught.value.code == "upload_incomplete"
+
+
+def test_who_is_told_is_seen(open_gate: OpenGate, connect: Connect) -> None:
+    """The callback of a job, once that has ended."""
+    gate = open_gate()
+    gate.register()
+    gate.client.post("/v1/webhooks/secret")
+    told = "https://told.example/x"
+    job_id = gate.post(alignment="base", callback_url=told).json()["id"]
+    with served(gate.client.app) as url:
+        client = connect(url)
+        assert client.deliveries(job_id) == []
+        end(gate, job_id)
+        [delivery] = client.deliveries(job_id)
+    assert (delivery.url, delivery.state, delivery.type) == (told, "pending", "job.failed")
+    assert (delivery.webhook_id, delivery.attempts) == (None, [])
+
+
 def test_own_idempotency_key_makes_one_job(gate: RealGate, client: Gate, folder: Path) -> None:
     """Of two calls; without one each call is a job."""
     gate.register()

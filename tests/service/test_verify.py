@@ -126,6 +126,24 @@ def test_report_verifies_beside_the_adapter(attesting: Attesting) -> None:
     assert (code, "digest_differs" in said) == (3, True)
 
 
+def test_what_submit_brings_verifies(attesting: Attesting) -> None:
+    """The folder as the command leaves it, with its report."""
+    output = attesting.folder / uuid4().hex
+    policy = json.dumps({"selection": {"threshold": 0.4}})
+    done = attesting.command(
+        "submit", str(GOLDEN / "adapter"), "--alignment", "tiny", "--policy", policy,
+        "--output", str(output), "--url", str(attesting.running.client.base_url),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in output.iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "attestation.json",
+        "report.json",
+    ]
+    assert attesting.verify(output) == (0, "")
+
+
 def test_original_in_place_of_the_result_does_not_verify(attesting: Attesting) -> None:
     """What was uploaded is not what came out."""
     folder = attesting.download(attesting.sanitized())

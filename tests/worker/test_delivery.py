@@ -14,7 +14,7 @@ from redis import Redis
 from core.canonical import sha256_hex
 from core.destinations import MANIFEST
 from core.errors import StoreError
-from core.jobs import JobRequest, JobResult, JobState, new_job_id
+from core.jobs import JobRequest, JobResult, JobState, new_job_id, now
 from core.settings import DestinationSettings, TenantSettings
 from core.store import layout, open_store
 from core.store.base import ObjectWriter
@@ -156,9 +156,11 @@ def test_another_jobs_manifest_is_another_result(platform: Platform) -> None:
 def test_a_retry_finds_its_own_place(platform: Platform) -> None:
     """The job that it does again brought everything and could not say so any more."""
     first, _ = platform.run()
-    _, again = platform.run(retry_of=first.id)
+    again_job, again = platform.run(retry_of=first.id)
     assert again.state is JobState.SUCCEEDED
     assert platform.manifest()["job"] == first.id
+    _, once_more = platform.run(retry_of=again_job.id)
+    assert once_more.state is JobState.SUCCEEDED
     _, other = platform.run(retry_of=new_job_id())
     assert other.state is JobState.FAILED
 
@@ -273,6 +275,22 @@ def test_a_cancelled_job_leaves_no_manifest(platform: Platform) -> None:
     assert list(platform.theirs.unfinished("")) == []
 
 
+def test_a_job_cancelled_at_the_last_moment_leaves_no_manifest(platform: Platform) -> None:
+    """Though no piece comes after it, between which it could be stopped."""
+    _, first = platform.run(destination=None)
+    assert first.commit is not None
+    service = platform.service
+    record = service.records.alignment("tiny")
+    assert record is not None
+    request = service.accept(record, destination=platform.uri, enqueue=False)
+    service.records.finish(
+        request.tenant, request.id, JobResult(state=JobState.CANCELLED, finished_at=now())
+    )
+    with pytest.raises(Cancelled):
+        deliver(request, platform.uri, first.commit, service.tasks.workshop, Tracker())
+    assert platform.there() == ALL
+
+
 def test_a_damaged_copy_of_ours_is_never_brought(platform: Platform) -> None:
     """The digest of the commit decides, not what the store gives out."""
     _, result = platform.run(destination=None)
@@ -308,9 +326,12 @@ def test_two_runs_at_once_bring_the_same(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job is delivered at least once: the other run puts each file and the manifest first."""
-    request, result = platform.run(destination=None)
+    _, result = platform.run(destination=None)
     assert result.commit is not None
     commit, workshop = result.commit, platform.service.tasks.workshop
+    record = platform.service.records.alignment("tiny")
+    assert record is not None
+    request = platform.service.accept(record, destination=platform.uri, enqueue=False)
     writer, other = S3Store.writer, [True]
 
     def overtaken(self: S3Store, key: str, *, if_absent: bool = False) -> ObjectWriter:
