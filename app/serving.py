@@ -6,6 +6,7 @@ from types import FrameType
 
 import uvicorn
 
+from app.connections import PatientProtocol
 from app.main import create_app
 from core.settings import Settings
 
@@ -23,7 +24,9 @@ class _Server(uvicorn.Server):
 def run(settings: Settings, host: str, port: int) -> None:
     """Until SIGTERM or SIGINT; exits the process if the port cannot be had."""
     server = _Server(
-        uvicorn.Config(create_app(settings), host=host, port=port, server_header=False)
+        uvicorn.Config(
+            create_app(settings), host=host, port=port, http=PatientProtocol, server_header=False
+        )
     )
     with suppress(KeyboardInterrupt):  # raised again once all is let go of
         server.run()
