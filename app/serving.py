@@ -6,8 +6,8 @@ from types import FrameType
 
 import uvicorn
 
+from app.connections import PatientProtocol
 from app.main import create_app
-from app.no_http import ProblemProtocol
 from core.settings import Settings
 
 _NOT_STARTED = 3  # uvicorn's own exit code for it
@@ -25,7 +25,7 @@ def run(settings: Settings, host: str, port: int) -> None:
     """Until SIGTERM or SIGINT; exits the process if the port cannot be had."""
     server = _Server(
         uvicorn.Config(
-            create_app(settings), host=host, port=port, http=ProblemProtocol, server_header=False
+            create_app(settings), host=host, port=port, http=PatientProtocol, server_header=False
         )
     )
     with suppress(KeyboardInterrupt):  # raised again once all is let go of
