@@ -29,11 +29,12 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True)
 class Given:
-    """The service, and what is there already: jobs that have ended in each way, with a delivery of
-    each; uploads, the first of them whole; a webhook that may be changed; a pair of checkpoints;
-    what callbacks may tell; and on S3 an adapter, and a folder for results.
+    """The service, and what is there already.
 
-    `seen`: the file that statuses are written to as they come."""
+    `jobs` have ended in each way, the first with an adapter, the last cancelled; each with the id
+    of a delivery. The first of `uploads` is whole. `webhook` may be changed, `receiver` be told.
+    `source` and `destination` are there on S3. `seen`: the file that statuses are written to.
+    """
 
     url: str
     key: str
@@ -46,6 +47,20 @@ class Given:
     source: str | None
     destination: str | None
     seen: str
+
+    def good_ids(self, operation: str) -> dict[str, str]:
+        """Parameters of the path with which the operation is granted."""
+        projected, *_, cancelled = self.jobs  # the first and the last that were posted
+        steered = operation.endswith(("/cancel", "/retry"))
+        return {
+            "job_id": cancelled if steered else projected,
+            "delivery_id": self.jobs[projected],
+            "filename": "adapter_config.json",
+            "name": "adapter_config.json" if operation.startswith("PUT") else ALIGNMENT,
+            "upload_id": self.uploads[0],
+            "webhook_id": self.webhook,
+            "source": HOOK,
+        }
 
     def environment(self) -> dict[str, str]:
         return {VARIABLE: json.dumps(asdict(self))}

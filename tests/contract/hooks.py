@@ -5,6 +5,7 @@ from typing import Any
 
 import schemathesis
 from schemathesis import Case, HookContext, Response
+from schemathesis.generation.meta import TestPhase
 
 from tests.contract.data import BODIES, adapter_files, archive, given, whole_numbers
 from tests.contract.sparing import spare
@@ -19,7 +20,7 @@ def before_call(_: HookContext, case: Case[Any], **__: Any) -> None:
     """Valid cases get values that mean something; what all of them lean on is left alone."""
     meta = case.meta
     if meta is not None and meta.generation.mode.is_positive:
-        _make_good(case)
+        _make_good(case, meta.phase.name)
     spare(case)
 
 
@@ -30,7 +31,7 @@ def after_call(_: HookContext, case: Case[Any], response: Response) -> None:
         seen.write(f"{response.status_code} {case.operation.label}\n")
 
 
-def _make_good(case: Case[Any]) -> None:
+def _make_good(case: Case[Any], phase: TestPhase) -> None:
     if KEY in case.headers:  # one that stands for another request is refused, and rightly so
         case.headers[KEY] = case.id
     change = BODIES.get((case.operation.label, case.media_type or ""))
@@ -39,11 +40,14 @@ def _make_good(case: Case[Any]) -> None:
         case.body = body
         if change is not None:
             change(body)
+    path = case.path_parameters
+    if phase is TestPhase.COVERAGE:  # in which ids are made up
+        good = given().good_ids(case.operation.label)
+        path.update({name: good[name] for name in path})
     if case.operation.label == _PUT:
         _send_bytes(case)
     if case.operation.label == _REPLAY:  # half of the jobs are there
-        found = given().jobs.get(case.path_parameters["job_id"])
-        case.path_parameters["delivery_id"] = found or case.path_parameters["delivery_id"]
+        path["delivery_id"] = given().jobs.get(path["job_id"], path["delivery_id"])
     # Schemathesis takes every edited body with bytes in it for invalid: this one is not.
     case._record_starting_state()
 
