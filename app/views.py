@@ -11,10 +11,10 @@ from starlette.responses import Response
 from app.services import Services
 from core.errors import NotFound, QueueError
 from core.findings import Finding
-from core.jobs import JOB_ID_PATTERN, Commit, JobFailure, JobRequest, JobResult, JobState, Progress
+from core.job_links import job_links
+from core.jobs import JOB_ID_PATTERN, JobFailure, JobRequest, JobResult, JobState, Progress
 from core.policy import Policy
 from core.report import Summary, Verdict
-from core.store.layout import ADAPTER_MODEL, ATTESTATION
 
 _log = logging.getLogger(__name__)
 
@@ -118,10 +118,6 @@ def snapshot(services: Services, request: JobRequest) -> Snapshot:
     return Snapshot(request, result, None if result else _progress(services, request.id))
 
 
-def has_adapter(commit: Commit | None) -> bool:
-    return commit is not None and commit.file(ADAPTER_MODEL) is not None
-
-
 def job_view(seen: Snapshot) -> JobView:
     request, result, progress = seen.request, seen.result, seen.progress
     commit = result.commit if result else None
@@ -149,7 +145,7 @@ def job_view(seen: Snapshot) -> JobView:
         destination=request.destination,
         callback_url=request.callback_url,
         retry_of=request.retry_of,
-        links=_links(request.id, commit),
+        links=job_links(request.id, commit),
     )
 
 
@@ -179,18 +175,6 @@ def progress_view(progress: Progress | None) -> ProgressView | None:
     if progress is None:
         return None
     return ProgressView(stage=progress.stage, done=progress.done, total=progress.total)
-
-
-def _links(job_id: str, commit: Commit | None) -> dict[str, str]:
-    own = f"/v1/jobs/{job_id}"
-    links = {"self": own}
-    if commit is not None:
-        links["report"] = f"{own}/report"
-    if has_adapter(commit):
-        links["adapter"] = f"{own}/adapter"
-    if commit is not None and commit.file(ATTESTATION) is not None:
-        links["attestation"] = f"{own}/attestation"
-    return links
 
 
 def _is_id(text: str) -> bool:

@@ -13,10 +13,11 @@ from app.description.answers import Answers, problems
 from app.description.openapi import location
 from app.negotiation import prefers_html
 from app.services import Served, Services
-from app.views import find_job, has_adapter
+from app.views import find_job
 from core.archives.pack import Packed, zip_chunks
 from core.attestation.envelope import Envelope
 from core.errors import Conflict, Gone, NotFound
+from core.job_links import has_adapter
 from core.jobs import Commit, JobResult, JobState
 from core.report import Report
 from core.store import layout

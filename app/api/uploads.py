@@ -10,13 +10,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import uploading
 from app.access.callers import JobsCaller
 from app.bodies import blocks, read_json
 from app.description.answers import JSON_BODY, SENT_BODY, problems
+from app.intake import uploading
 from app.intake.order import invalid
+from app.intake.uploading import Receiving, Sent
 from app.services import Served, Services
-from app.uploading import Receiving, Sent
 from app.views import View
 from core.model import Frozen
 from core.store import layout

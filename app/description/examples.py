@@ -72,6 +72,7 @@ JOB: Final[dict[str, Any]] = {
         "self": "/v1/jobs/7h2k9m4p6q8r0s1t3v5w7x9y2z",
         "report": "/v1/jobs/7h2k9m4p6q8r0s1t3v5w7x9y2z/report",
         "adapter": "/v1/jobs/7h2k9m4p6q8r0s1t3v5w7x9y2z/adapter",
+        "attestation": "/v1/jobs/7h2k9m4p6q8r0s1t3v5w7x9y2z/attestation",
     },
 }
 

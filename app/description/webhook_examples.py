@@ -69,6 +69,11 @@ MESSAGE: Final[dict[str, Any]] = {
         "from_earlier_result": False,
         "created_at": "2026-11-23T09:30:00.000Z",
         "finished_at": "2026-11-23T09:30:02.871Z",
-        "links": {"self": _JOB, "report": f"{_JOB}/report", "adapter": f"{_JOB}/adapter"},
+        "links": {
+            "self": _JOB,
+            "report": f"{_JOB}/report",
+            "adapter": f"{_JOB}/adapter",
+            "attestation": f"{_JOB}/attestation",
+        },
     },
 }

@@ -11,8 +11,8 @@ from app.intake.destination import check_brings_adapter, check_destination
 from app.intake.idempotency import EventKey, Idempotency
 from app.intake.order import Order
 from app.intake.terms import Terms, agree
+from app.intake.uploading import content, copied, pinned_inputs
 from app.services import Services
-from app.uploading import copied, pinned_inputs
 from core.errors import QueueError
 from core.jobs import (
     Commit,
@@ -144,7 +144,7 @@ def _config(
     if config is None:
         return None
     if config.key is not None:
-        return services.store.get(config.key, length=services.settings.limits.config)
+        return content(services, config, services.settings.limits.config)
     path = folder / ADAPTER_CONFIG
     services.sources.fetch(config, path, caller.tenant)
     return path.read_bytes()

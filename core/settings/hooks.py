@@ -24,6 +24,7 @@ from core.jobs import TENANT_PATTERN
 from core.policy import Policy, parse_policy
 from core.s3_places import parse_s3
 from core.settings.forms import Section
+from core.webhooks.urls import parse_url
 
 SOURCE_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 FOLDER_FIELDS = frozenset({"bucket", "folder"})
@@ -88,6 +89,11 @@ def _prefix(text: str) -> str:
     return folder
 
 
+def _url(text: str) -> str:
+    parse_url(text)
+    return text
+
+
 UriTemplate = Annotated[str, AfterValidator(_uri_template)]
 TextTemplate = Annotated[str, Field(max_length=1024), AfterValidator(_text_template)]
 FieldName = Annotated[str, Field(pattern=FIELD_PATTERN)]
@@ -121,7 +127,7 @@ class HookRule(Section):
     policy: Annotated[Policy | None, BeforeValidator(_policy)] = None
     scopes: frozenset[Literal["policy:override"]] = frozenset()
     destination: UriTemplate | None = None
-    callback_url: str | None = None
+    callback_url: Annotated[str, AfterValidator(_url)] | None = None
     metadata: Annotated[
         dict[Annotated[str, Field(min_length=1, max_length=64)], TextTemplate],
         Field(max_length=64),

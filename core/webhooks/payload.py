@@ -4,8 +4,8 @@ end is always told in the same bytes."""
 from typing import cast
 
 from core.canonical import Json, canonical_json
+from core.job_links import job_links
 from core.jobs import JobRequest, JobResult
-from core.store.layout import ADAPTER_MODEL
 from core.webhooks.endpoints import EventType
 
 
@@ -34,16 +34,6 @@ def payload(request: JobRequest, result: JobResult) -> bytes:
         "from_earlier_result": result.from_earlier_result,
         "created_at": request.created_at,
         "finished_at": result.finished_at,
-        "links": _links(request, result),
+        "links": cast(Json, job_links(request.id, commit)),
     }
     return canonical_json({"type": event_of(result), "timestamp": result.finished_at, "data": data})
-
-
-def _links(request: JobRequest, result: JobResult) -> dict[str, str]:
-    own = f"/v1/jobs/{request.id}"
-    links = {"self": own}
-    if result.commit is not None:
-        links["report"] = f"{own}/report"
-        if result.commit.file(ADAPTER_MODEL) is not None:
-            links["adapter"] = f"{own}/adapter"
-    return links

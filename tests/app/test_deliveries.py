@@ -79,7 +79,8 @@ def test_a_job_with_a_callback_is_told_of_when_it_ends(told: Told) -> None:
     assert job["callback_url"] == told.receiver.url
     told.deliver()
     assert (told.receiver.got, told.deliveries(job["id"])) == ([], [])
-    told.gate.finish(told.gate.request_of(told.gate.client.get(f"/v1/jobs/{job['id']}")))
+    request = told.gate.request_of(told.gate.client.get(f"/v1/jobs/{job['id']}"))
+    told.gate.finish(request, attestation=b"{}\n")
     told.deliver()
     (message,) = told.messages()
     assert message["type"] == "job.succeeded"
@@ -87,6 +88,7 @@ def test_a_job_with_a_callback_is_told_of_when_it_ends(told: Told) -> None:
     for name in ("id", "state", "verdict", "summary", "metadata", "links", "finished_at", "source"):
         assert message["data"][name] == ended[name], name
     assert message["data"].keys() == MESSAGE["data"].keys()
+    assert message["data"]["links"].keys() == MESSAGE["data"]["links"].keys()
     assert message.keys() == MESSAGE.keys()
     (delivery,) = told.deliveries(job["id"])
     assert delivery["id"] == told.receiver.ids()[0]

@@ -11,7 +11,10 @@ import httpx2
 import pytest
 from httpx2 import Response
 
-from core.jobs import ids_from
+from app.access.callers import Caller
+from app.intake import accept, uploading
+from app.services import Services
+from core.jobs import InputFile, ids_from
 from core.settings import LimitSettings, RetentionSettings, TenantSettings
 from core.store import layout
 from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
@@ -91,6 +94,35 @@ def test_what_is_judged_cannot_change_after_the_answer(any_gate: Gate) -> None:
     assert {f.name: any_gate.services.store.get(f.key or "") for f in request.files} == FILES
 
 
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("change", ["removed", "sent again"])
+def test_what_changes_while_it_is_accepted_makes_no_job(
+    any_gate: Gate, monkeypatch: pytest.MonkeyPatch, change: str, named: bool
+) -> None:
+    """Removed, expired for one, or sent anew, after it was seen to be there: the answer says so."""
+    any_gate.register()
+    upload = announce(any_gate)
+    send(any_gate, upload)
+    other = {name: bytes(len(data)) for name, data in FILES.items()}
+    pinned = uploading.pinned_inputs
+
+    def pinned_and_changed(services: Services, caller: Caller, source: str) -> list[InputFile]:
+        found = pinned(services, caller, source)
+        if change == "removed":
+            any_gate.client.delete(upload["links"]["self"])
+        else:
+            send(any_gate, upload, other)
+        return found
+
+    monkeypatch.setattr(accept, "pinned_inputs", pinned_and_changed)
+    response = order(any_gate, upload, **({"alignment": "base"} if named else {}))
+    if change == "removed" or named:
+        assert (response.status_code, code_of(response)) == (409, "upload_changed")
+    else:
+        assert code_of(response) == "alignment_not_found"  # by the config as it is by now
+    assert any_gate.client.get("/v1/jobs").json()["jobs"] == []
+
+
 def test_an_archive_is_one_file(any_gate: Gate) -> None:
     """The worker opens it, so the alignment is named."""
     any_gate.register()
@@ -155,7 +187,7 @@ def test_other_bytes_than_announced_are_refused_by_their_checksum(any_gate: Gate
 
 def test_a_large_file_is_sent_in_parts(s3_gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     """In any order; what is there is told, and completing it once more is no error."""
-    monkeypatch.setattr("app.uploading.SENT_WHOLE", 5 * 2**20)
+    monkeypatch.setattr("app.intake.uploading.SENT_WHOLE", 5 * 2**20)
     s3_gate.register()
     files = {ADAPTER_MODEL: weights_of("0123456789" * 1_200_000), ADAPTER_CONFIG: CONFIG}
     upload = announce(s3_gate, files)
@@ -195,7 +227,7 @@ def test_urls_are_of_the_address_that_callers_reach(open_gate: OpenGate, s3_gate
 
 def test_removing_it_leaves_nothing(any_gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither objects nor parts."""
-    monkeypatch.setattr("app.uploading.SENT_WHOLE", len(CONFIG))
+    monkeypatch.setattr("app.intake.uploading.SENT_WHOLE", len(CONFIG))
     upload = announce(any_gate)
     put(any_gate, upload["files"][1]["put"], CONFIG)
     assert any_gate.client.delete(upload["links"]["self"]).status_code == 204
@@ -295,7 +327,7 @@ def test_only_announced_files_are_taken(any_gate: Gate) -> None:
 def test_it_expires_whatever_came_of_it(any_gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     """A day after it was announced: record, files and parts; a young one stays, and a URL that is
     used late leaves nothing for long."""
-    monkeypatch.setattr("app.uploading.SENT_WHOLE", len(CONFIG))
+    monkeypatch.setattr("app.intake.uploading.SENT_WHOLE", len(CONFIG))
     store, retention = any_gate.services.store, RetentionSettings()
     upload = announce(any_gate)
     put(any_gate, upload["files"][1]["put"], CONFIG)

@@ -61,6 +61,7 @@ def test_rules_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) ->
         ({**GOOD, "adapter": ""}, "ADAPTER"),
         ({**GOOD, "prefix": "s3://uploads/in/"}, "prefix"),
         ({**GOOD, "destination": "file:///etc/"}, "DESTINATION"),
+        ({**GOOD, "callback_url": "told.example/x"}, "CALLBACK_URL"),
         ({**GOOD, "when": {"a b": 1}}, "WHEN"),
         ({**GOOD, "metadata": {"run": "{"}}, "METADATA"),
         ({**GOOD, "polcy": {}}, "POLCY"),

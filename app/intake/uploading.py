@@ -126,12 +126,16 @@ def copied(services: Services, caller: Caller, job_id: str, file: InputFile) -> 
     try:
         services.store.copy(file.key or "", key, etag=file.etag)
     except (ObjectChanged, ObjectMissing) as error:
-        raise Conflict(
-            f"{file.name} was sent again, or removed, while the job was accepted: post it again",
-            code="upload_changed",
-            field=file.name,
-        ) from error
+        raise _changed(file) from error
     return file.model_copy(update={"key": key, "etag": None})
+
+
+def content(services: Services, file: InputFile, length: int) -> bytes:
+    """The first `length` bytes of a file that is there. Raises as `copied` does."""
+    try:
+        return services.store.get(file.key or "", length=length)
+    except ObjectMissing as error:
+        raise _changed(file) from error
 
 
 class Receiving:
@@ -242,6 +246,14 @@ def _incomplete(missing: list[Sent]) -> Conflict:
         " sent in parts",
         code="upload_incomplete",
         missing=names,
+    )
+
+
+def _changed(file: InputFile) -> Conflict:
+    return Conflict(
+        f"{file.name} was sent again, or removed, while the job was accepted: post it again",
+        code="upload_changed",
+        field=file.name,
     )
 
 
