@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 _CLOSE = 1e-3
 _KINDS = {
     "key": r"slg_[A-Za-z0-9_-]+…?",
+    "secret": r"whsec_[A-Za-z0-9+/]+=*",
+    "message": r"\bmsg_[0-9a-f]{32}\b",
     "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z",
     "event": r"\d{13}-\d+",
-    "digest": r"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b",
+    "digest": r"\b(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})\b",
+    "key_id": r"\b[0-9a-f]{12}\b",
     "job": r"\b[0-9a-hjkmnp-tv-z]{26}\b",
     "number": r"-?\d+\.\d{6,}(?:e-?\d+)?",
 }

@@ -1,37 +1,70 @@
-"""The sessions on these pages are run: each command, in order, prints what the page shows."""
+"""The sessions on the pages are run: each command, in order, prints what the page shows."""
 
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
-from core.store.settings import StoreSettings
 from tests.docs.matching import Known
-from tests.docs.page import on_s3, steps
-from tests.docs.running import ROOT, session
-from tests.servers import SeaweedServer
-from tests.service.running import store_environment
+from tests.docs.page import Page, read
+from tests.docs.running import RECEIVER, ROOT, session
+from tests.docs.serving import ALIGNMENT, Service, on_s3, service
+from tests.servers import SeaweedServer, free_ports
 
-PAGES = ("docs/api.md",)
+PAGES = {
+    str(path.relative_to(ROOT)): page
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    if (page := read(path)).steps
+}
+"""Every page that shows anything that can be run."""
+
+
+def tenant(name: str) -> str:
+    return Path(name).stem.lower()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """For the pages that ask for no settings: each is a tenant of its own, and sees no other."""
+    folder = tmp_path_factory.mktemp("shared")
+    with service(folder, {}, tuple(tenant(name) for name in PAGES)) as running:
+        yield running
+
+
+def service_for(
+    page: Page, folder: Path, receiver: int, request: pytest.FixtureRequest, stack: ExitStack
+) -> Service:
+    """The shared one, or where the page has settings one of its own."""
+    if not page.settings and "s3" not in page.asks:
+        shared: Service = request.getfixturevalue("shared")
+        return shared
+    settings = {n: v.replace(f":{RECEIVER}", f":{receiver}") for n, v in page.settings.items()}
+    if "s3" in page.asks:
+        seaweed: SeaweedServer = request.getfixturevalue("seaweed")
+        settings |= on_s3(seaweed, settings)
+    return stack.enter_context(service(folder, settings))
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page_shows_what_happens(
     name: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a service that has just started."""
-    page = ROOT / name
-    environment: dict[str, str] = {}
-    if on_s3(page.read_text()):
-        seaweed: SeaweedServer = request.getfixturevalue("seaweed")
-        store = StoreSettings(kind="s3", s3=seaweed.settings(prefix=uuid4().hex))
-        environment = store_environment(store)
-    found = steps(page)
-    assert found, f"{name} shows nothing that could be run"
-    with session(tmp_path, environment) as running:
-        monkeypatch.setenv("SAFELORA_KEY", running.environment["SAFELORA_KEY"])
-        for step in found:
-            came = running.run(step)
+    """From its first command to its last, at a service that has what the page says it has."""
+    page = PAGES[name]
+    (receiver,) = free_ports(1)
+    with ExitStack() as stack:
+        running = service_for(page, tmp_path, receiver, request, stack)
+        running.set_up(aligned=f"with {ALIGNMENT}" in page.asks)
+        stack.callback(os.kill, running.worker, signal.SIGCONT)
+        key = running.keys.get(tenant(name), running.key)
+        reader = session(running, tmp_path / "reader", key, receiver)
+        for variable, value in reader.environment.items():
+            monkeypatch.setenv(variable, value)
+        for step in page.steps:
+            came = reader.run(step)
             assert came is None, f"{name}:{step.line}: {step.text}\nprinted:\n{came}"
 
 
@@ -102,7 +135,7 @@ def test_a_page_is_read_as_it_is_meant(tmp_path: Path) -> None:
     """Commands of several lines, what they print, Python with its output, and what is left out."""
     page = tmp_path / "page.md"
     page.write_text(PAGE)
-    assert [(step.kind, step.text.split()[:2], step.printed) for step in steps(page)] == [
+    assert [(step.kind, step.text.split()[:2], step.printed) for step in read(page).steps] == [
         ("shell", ["curl", "a"], "printed\n\nmore"),
         ("shell", ["curl", "c"], ""),
         ("python", ["print(1)"], "1"),
@@ -114,4 +147,4 @@ def test_a_command_that_cannot_be_run_is_no_step(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("    $ curl … -F x=y\n")
     with pytest.raises(ValueError, match="line 1"):
-        steps(page)
+        read(page)
