@@ -10,11 +10,12 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import compile_path
 
 from core.errors import (
     AdapterRejected,
@@ -135,13 +136,17 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> str:
-    """Every method of the address, where the framework names those of one route alone."""
-
-    def takes(method: str) -> bool:
-        scope = {**request.scope, "method": method}
-        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
-
-    return ", ".join(filter(takes, _METHODS))
+    """Every method of the address, where the framework names those of one route alone. An address
+    that is a route's own, to the letter, is not one of those that a parameter stands for."""
+    path: str = request.scope["path"]
+    routes = [
+        (route.path, route.methods or set())
+        for route in iter_route_contexts(list(request.app.routes))
+        if route.path is not None and compile_path(route.path)[0].match(path)
+    ]
+    own = [methods for template, methods in routes if template == path]
+    taken = set().union(*(own or [methods for _, methods in routes]))
+    return ", ".join(method for method in _METHODS if method in taken)
 
 
 async def _gone(_: Request, __: Exception) -> Response:

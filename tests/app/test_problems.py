@@ -37,6 +37,8 @@ def test_wrong_method(gate: Gate) -> None:
     assert response.headers["allow"] == "GET, POST"
     named = gate.client.post("/v1/alignments/base")
     assert named.headers["allow"] == "DELETE, GET, PATCH"
+    own = gate.client.put("/v1/webhooks/secret")
+    assert own.headers["allow"] == "GET, POST"
 
 
 def test_unforeseen_error_is_opaque(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:

@@ -92,6 +92,18 @@ def _policies(body: Body) -> None:
         body["floor"] = None
 
 
+def _announcement(body: Body) -> None:
+    """Files that may be announced together, no larger than is taken."""
+    names = ("adapter_model.safetensors", "adapter_config.json", "adapters.safetensors")
+    for name, file in zip(names, body["files"], strict=False):
+        file.update(name=name, size=1 + file["size"] % 1000)
+
+
+def _receiver(body: Body) -> None:
+    if "url" in body:
+        body["url"] = "https://told.example/x"
+
+
 def whole_numbers(value: Any) -> Any:
     """The same JSON, with 2 for 2.0: the gate has whole numbers written without a point."""
     if isinstance(value, dict):
@@ -104,6 +116,9 @@ def whole_numbers(value: Any) -> Any:
 BODIES: Final[dict[tuple[str, str], Callable[[Body], None]]] = {
     ("POST /v1/jobs", "multipart/form-data"): _files,
     ("POST /v1/jobs", "application/json"): _source,
+    ("POST /v1/uploads", "application/json"): _announcement,
+    ("POST /v1/webhooks", "application/json"): _receiver,
+    ("PATCH /v1/webhooks/{webhook_id}", "application/json"): _receiver,
     ("POST /v1/alignments", "application/json"): _pair,
     ("PATCH /v1/alignments/{name}", "application/json"): _policies,
 }

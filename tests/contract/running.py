@@ -118,7 +118,7 @@ def _bound(given: Given) -> str:
 def _ended_jobs(running: Running) -> Iterator[dict[str, Any]]:
     """Projected, scored only, rejected and cancelled, a few of each."""
     golden = golden_parts()
-    damaged = golden | {"adapter": golden["adapter"][:-100]}
+    damaged = golden | {"config": b"{}"}
     for number in range(2):
         yield running.wait(running.post(policy=_policy("threshold", number)))
         yield running.wait(running.post(policy=_policy("none", number)))
