@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ class Service:
     worker: int
     environment: Mapping[str, str]
 
-    def set_up(self, *, aligned: bool) -> None:
+    def prepare(self, *, aligned: bool) -> None:
         """As pages expect it: with the alignment that they name, or without."""
         with Gate(self.url, self.key) as gate:
             found = {alignment.name for alignment in gate.alignments()}
@@ -70,6 +70,22 @@ def service(
             worker=_child(process.pid, "run"),
             environment=environment,
         )
+
+
+def together(settings: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The settings of several pages as those of one service: lists in JSON have what each has.
+
+    Raises `ValueError` where two pages want different things.
+    """
+    found: dict[str, str] = {}
+    for name, value in [pair for page in settings for pair in page.items()]:
+        if (before := found.get(name, value)) == value:
+            found[name] = value
+        elif before.startswith("[") and value.startswith("["):
+            found[name] = json.dumps(json.loads(before) + json.loads(value))
+        else:
+            raise ValueError(f"{name}: pages show different settings")
+    return found
 
 
 def on_s3(seaweed: SeaweedServer, settings: Mapping[str, str]) -> dict[str, str]:
