@@ -144,9 +144,13 @@ def outbox() -> str:
     return "outbox/"
 
 
+def outbox_of(tenant: str) -> str:
+    return f"outbox/{tenant}/"
+
+
 def outbox_mark(due_ms: int, tenant: str, job_id: str, delivery_id: str) -> str:
-    """Sorts by when it is due, so that one listing finds what is, of all tenants."""
-    return f"outbox/{due_ms:015d}/{tenant}/{job_id}/{delivery_id}"
+    """A tenant's sort by when they are due, and nobody's backlog lies on the way to another's."""
+    return f"outbox/{tenant}/{due_ms:015d}/{job_id}/{delivery_id}"
 
 
 def webhook_secrets(tenant: str) -> str:

@@ -5,6 +5,7 @@ courier to it. The record is the truth. A mark is put after it and may be one to
 too few: who finds one that is not right puts the right one and takes that away.
 """
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from core.canonical import Json, digest, pretty_json
 from core.errors import RecordUnreadable
-from core.jobs import JobRequest, JobResult
+from core.jobs import TENANT_PATTERN, JobRequest, JobResult
 from core.model import Frozen
 from core.store import layout
 from core.store.base import ObjectExists, ObjectMissing, ObjectStore
@@ -126,11 +127,17 @@ class Outbox:
             if found is not None:
                 yield found
 
-    def due(self, moment_ms: int) -> Iterator[Mark]:
-        """Of all tenants, what waits longest first."""
-        prefix = layout.outbox()
+    def tenants(self) -> Iterator[str]:
+        """Those that are to be told something, now or later."""
+        for name in self._store.folders(layout.outbox()):
+            if re.fullmatch(TENANT_PATTERN, name):
+                yield name
+
+    def due(self, tenant: str, moment_ms: int) -> Iterator[Mark]:
+        """What waits longest first."""
+        prefix = layout.outbox_of(tenant)
         for key in self._store.list(prefix):
-            mark = _read_mark(key.removeprefix(prefix))
+            mark = _read_mark(tenant, key.removeprefix(prefix))
             if mark is None:
                 continue
             if mark.due_ms > moment_ms:
@@ -200,10 +207,9 @@ def _delivery_id(request: JobRequest, webhook_id: str | None) -> str:
     return f"msg_{digest(named)[:32]}"
 
 
-def _read_mark(text: str) -> Mark | None:
+def _read_mark(tenant: str, text: str) -> Mark | None:
     """None for what no version of ours put."""
-    due, _, rest = text.partition("/")
-    parts = rest.split("/")
-    if not (due.isascii() and due.isdigit() and len(parts) == 3):
+    due, *parts = text.split("/")
+    if not (due.isascii() and due.isdigit() and len(parts) == 2):
         return None
-    return Mark(int(due), *parts)
+    return Mark(int(due), tenant, *parts)

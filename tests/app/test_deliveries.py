@@ -42,8 +42,10 @@ class Told:
             clock=lambda: self.ms,
             chance=lambda: 0.0,
         )
-        for mark in list(services.records.outbox.due(self.ms)):
-            deliverer.deliver(mark)
+        outbox = services.records.outbox
+        for tenant in list(outbox.tenants()):
+            for mark in list(outbox.due(tenant, self.ms)):
+                deliverer.deliver(mark)
 
     def messages(self) -> list[dict[str, Any]]:
         return [Webhook(self.secret).verify(s.body, s.headers) for s in self.receiver.got]

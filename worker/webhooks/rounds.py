@@ -6,6 +6,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from threading import Condition, Event, Thread
 from typing import Final
 
@@ -20,7 +21,7 @@ from worker.webhooks.sender import Sender
 
 LEAVE_SECONDS: Final = 5.0
 REST_SECONDS: Final = 60.0
-_LISTED, _LISTED_OF_ONE = 5000, 200  # marks held in memory, for one look
+_LISTED_OF_ONE = 200  # marks of one tenant that are listed for one look
 _BREATH = 0.5
 
 _log = logging.getLogger(__name__)
@@ -83,16 +84,13 @@ class Rounds:
             self._resting = {key: end for key, end in self._resting.items() if end > moment}
             passed_over = {*self._resting, *self._in_flight}
         waiting: dict[str, deque[Mark]] = {}
-        listed = 0
-        for mark in self._outbox.due(self._clock()):
-            of_tenant = waiting.setdefault(mark.tenant, deque())
-            if mark.delivery_id in passed_over or len(of_tenant) >= _LISTED_OF_ONE:
-                continue
-            of_tenant.append(mark)
-            listed += 1
-            if listed >= _LISTED:
-                break
-        return {tenant: marks for tenant, marks in waiting.items() if marks}
+        for tenant in self._outbox.tenants():
+            due = self._outbox.due(tenant, self._clock())
+            startable = (mark for mark in due if mark.delivery_id not in passed_over)
+            marks = deque(islice(startable, _LISTED_OF_ONE))
+            if marks:
+                waiting[tenant] = marks
+        return waiting
 
     def _start_some(self, waiting: dict[str, deque[Mark]]) -> None:
         """One of each tenant in turn, while there is room; who has nothing left is taken out."""

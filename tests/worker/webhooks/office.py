@@ -85,7 +85,7 @@ class Office:
 
     def deliver(self) -> int:
         """All that is due by the clock; how many marks that was."""
-        marks = list(self.records.outbox.due(self.clock.ms))
+        marks = list(self.records.outbox.due(TENANT, self.clock.ms))
         for mark in marks:
             self.deliverer().deliver(mark)
         return len(marks)

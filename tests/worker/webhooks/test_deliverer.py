@@ -240,7 +240,7 @@ def test_two_couriers_send_it_once(office: Office) -> None:
         office.receivers.append(slow)
         office.__post_init__()
         request = office.end(callback_url=slow.url)
-        (mark,) = office.records.outbox.due(office.clock.ms)
+        (mark,) = office.records.outbox.due(TENANT, office.clock.ms)
         first = Thread(target=office.deliverer().deliver, args=(mark,))
         first.start()
         while not slow.got:
@@ -258,7 +258,7 @@ def test_without_redis_it_is_sent_all_the_same(office: Office, receiver: Receive
     """By two couriers twice, at worst: under one id, and it ends as delivered."""
     office.redis = Redis.from_url("redis://127.0.0.1:1/0")
     request = office.end(callback_url=receiver.url)
-    (mark,) = office.records.outbox.due(office.clock.ms)
+    (mark,) = office.records.outbox.due(TENANT, office.clock.ms)
     barrier = Barrier(2)
 
     def deliver() -> None:
@@ -345,7 +345,7 @@ def test_a_damaged_record_is_named_and_holds_up_nobody(office: Office, receiver:
     (delivery,) = office.deliveries(request)
     key = layout.delivery(TENANT, request.id, delivery.id)
     office.store.put(key, b"{}")
-    (mark,) = office.records.outbox.due(office.clock.ms)
+    (mark,) = office.records.outbox.due(TENANT, office.clock.ms)
     with pytest.raises(StoreError, match="no delivery of this version"):
         office.deliverer().deliver(mark)
     office.store.put(key, delivery.as_bytes())

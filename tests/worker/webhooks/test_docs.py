@@ -17,7 +17,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text()
 
 @pytest.fixture
 def is_genuine() -> Any:
-    (snippet,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    snippet = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]
     names: dict[str, Any] = {}
     exec(snippet, names)
     return names["is_genuine"]

@@ -133,7 +133,7 @@ def test_whoever_dies_while_it_delivers_it_is_told(
         office.used = Remembering(answer)
         dying = office.deliverer(DyingStore(root, writes))
         died = False
-        for mark in office.records.outbox.due(office.clock.ms):
+        for mark in office.records.outbox.due(TENANT, office.clock.ms):
             try:
                 dying.deliver(mark)
             except Killed:

@@ -128,10 +128,33 @@ def test_what_is_not_due_waits(hall: Hall) -> None:
 
 def test_strange_keys_in_the_outbox_are_passed_over(hall: Hall) -> None:
     """What no version of ours put is nobody's delivery."""
-    for key in ("outbox/x", "outbox/1/a", "outbox/2/a/b/c/d", "outbox/-1/a/b/c", "outbox/²/a/b/c"):
-        hall.store.put(key, b"")
+    for key in ("x", "acme/1/a", "acme/2/a/b/c", "acme/-1/a/b", "acme/²/a/b", "A B/1/a/b"):
+        hall.store.put(f"outbox/{key}", b"")
     put_marks(hall.store, "acme", 1)
-    assert [mark.tenant for mark in hall.outbox.due(now_ms())] == ["acme"]
+    assert list(hall.outbox.tenants()) == ["acme"]
+    assert len(list(hall.outbox.due("acme", now_ms()))) == 1
+
+
+def test_a_backlog_of_one_tenant_is_not_listed_for_another(
+    hall: Hall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each no more is listed than can be started before the next look."""
+    put_marks(hall.store, "acme", 230)
+    put_marks(hall.store, "beta", 1)
+    listed: Counter[str] = Counter()
+    due = hall.outbox.due
+
+    def counting(tenant: str, moment_ms: int) -> Iterator[Mark]:
+        for mark in due(tenant, moment_ms):
+            listed[tenant] += 1
+            yield mark
+
+    monkeypatch.setattr(hall.outbox, "due", counting)
+    rounds = Rounds(hall.outbox, hall.deliver, WebhookSettings(every=0.01))
+    rounds.look(Event())
+    assert rounds.wait(PATIENCE)
+    assert listed == {"acme": 200, "beta": 1}
+    assert "beta" in {mark.tenant for mark in hall.done}
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
