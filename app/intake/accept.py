@@ -13,6 +13,7 @@ from app.intake.order import Order
 from app.intake.terms import Terms, agree
 from app.intake.uploading import content, copied, pinned_inputs
 from app.services import Services
+from core.canonical import digest
 from core.errors import QueueError
 from core.jobs import (
     Commit,
@@ -60,7 +61,10 @@ def accept(
     )
     check_brings_adapter(terms.policy, order.destination)
     commit = _earlier_result(services, caller, order, terms)
-    job_id = claimed or _claimed_id(idempotency, key, order.arrival)
+    version = pinned.version if _is_sent_ahead(order.source) else None
+    if claimed is not None:
+        idempotency.check_version(version)
+    job_id = claimed or _claimed_id(idempotency, key, order.arrival, version)
     services.records.announce(caller.tenant, job_id)
     if pinned.files:
         files = [_own(services, caller, job_id, file) for file in pinned.files]
@@ -86,12 +90,15 @@ def accept(
 
 
 def _claimed_id(
-    idempotency: Idempotency, key: str | EventKey | None, arrival: Arrival | None
+    idempotency: Idempotency,
+    key: str | EventKey | None,
+    arrival: Arrival | None,
+    version: str | None,
 ) -> str:
     """The id of the job to be: what is there is stored under it already, unless the key stands for
     another that was never stored."""
     if arrival is None:
-        return idempotency.claim(new_job_id())
+        return idempotency.claim(new_job_id(), version)
     if key is not None:
         arrival.share()
     return idempotency.claim(arrival.job_id)
@@ -123,9 +130,14 @@ def _pinned(services: Services, caller: Caller, source: str | None) -> Pinned:
     """What a source holds at this moment; nothing where the files came along."""
     if source is None:
         return Pinned([], [])
-    if source.startswith(SCHEME):
-        return Pinned(pinned_inputs(services, caller, source), [])
+    if _is_sent_ahead(source):
+        files = pinned_inputs(services, caller, source)
+        return Pinned(files, [], digest([[file.name, file.etag] for file in files]))
     return services.sources.pin(source, caller.tenant)
+
+
+def _is_sent_ahead(source: str | None) -> bool:
+    return source is not None and source.startswith(SCHEME)
 
 
 def _own(services: Services, caller: Caller, job_id: str, file: InputFile) -> InputFile:

@@ -8,7 +8,7 @@ from fastapi import Header
 from pydantic import ValidationError
 
 from core.canonical import pretty_json
-from core.errors import RecordUnreadable, Unprocessable
+from core.errors import Conflict, RecordUnreadable, Unprocessable
 from core.model import Frozen
 from core.store import layout
 from core.store.base import ObjectExists, ObjectMissing, ObjectStore
@@ -26,10 +26,15 @@ IdempotencyKey = Annotated[
 
 
 class Claim(Frozen):
-    """Which job a key stands for, and the digest of the request that made it."""
+    """Which job a key stands for, and the digest of the request that made it. `version`: of what
+    is sent anew under the same name, the one that was meant."""
 
     job_id: str
     digest: str
+    version: str | None = None
+
+    def as_bytes(self) -> bytes:
+        return pretty_json(self.model_dump(exclude_none=True))
 
 
 @dataclass(frozen=True)
@@ -80,16 +85,31 @@ class Idempotency:
             )
         return claim.job_id
 
-    def claim(self, job_id: str) -> str:
-        """Let the key stand for `job_id`; returns the job it stands for, if another was first."""
+    def claim(self, job_id: str, version: str | None = None) -> str:
+        """Let the key stand for `job_id`; returns the job it stands for, if another was first.
+
+        Raises as `job_id` and `check_version` do.
+        """
         if self._place is None:
             return job_id
-        claim = Claim(job_id=job_id, digest=self._digest)
+        claim = Claim(job_id=job_id, digest=self._digest, version=version)
         try:
-            self._store.put(self._place, pretty_json(claim.model_dump()), if_absent=True)
+            self._store.put(self._place, claim.as_bytes(), if_absent=True)
         except ObjectExists:
+            self.check_version(version)
             return self.job_id() or job_id
         return job_id
+
+    def check_version(self, version: str | None) -> None:
+        """Raises `Conflict` (`upload_changed`) if the key stands for another version: its job may
+        be accepted at this moment, and must not get the bytes of this one."""
+        claim = None if self._place is None else _read(self._store, self._place)
+        if claim is not None and claim.version != version:
+            raise Conflict(
+                "the upload was sent anew since this Idempotency-Key was first used: send a new"
+                " key",
+                code="upload_changed",
+            )
 
 
 def _place(tenant: str, key: str | EventKey) -> str:

@@ -123,6 +123,33 @@ def test_what_changes_while_it_is_accepted_makes_no_job(
     assert any_gate.client.get("/v1/jobs").json()["jobs"] == []
 
 
+def test_an_accepted_job_gets_no_bytes_of_the_same_request_sent_at_once(
+    any_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One looks whether its key is taken; the other is accepted under it; the file is sent anew,
+    and the first goes on: it is refused, and the job keeps what was there when it was accepted."""
+    any_gate.register()
+    upload = announce(any_gate)
+    send(any_gate, upload)
+    other = {ADAPTER_MODEL: weights_of("the weights of no adapter"), ADAPTER_CONFIG: CONFIG}
+    pinned = uploading.pinned_inputs
+    body, headers = {"source": upload["source"]}, {"Idempotency-Key": "k"}
+    accepted: list[Response] = []
+
+    def overtaken(services: Services, caller: Caller, source: str) -> list[InputFile]:
+        monkeypatch.setattr(accept, "pinned_inputs", pinned)
+        accepted.append(any_gate.client.post("/v1/jobs", json=body, headers=headers))
+        send(any_gate, upload, other)
+        return pinned(services, caller, source)
+
+    monkeypatch.setattr(accept, "pinned_inputs", overtaken)
+    late = any_gate.client.post("/v1/jobs", json=body, headers=headers)
+    assert (late.status_code, code_of(late)) == (409, "upload_changed")
+    request = any_gate.request_of(accepted[0])
+    assert {f.name: any_gate.services.store.get(f.key or "") for f in request.files} == FILES
+    assert any_gate.queued() == [request.id]
+
+
 def test_an_archive_is_one_file(any_gate: Gate) -> None:
     """The worker opens it, so the alignment is named."""
     any_gate.register()
