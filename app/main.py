@@ -15,6 +15,7 @@ from app.access.rates import RequestRates
 from app.api import (
     alignments,
     deliveries,
+    docs,
     events,
     health,
     hooks,
@@ -49,6 +50,7 @@ _APIS = (
     hooks,
     signing_keys,
     health,
+    docs,
 )
 
 _BODIES = (
@@ -86,6 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
         summary="Projects LoRA adapters onto the alignment subspace of their model.",
         version=ENGINE_VERSION,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # to a URL of the Host header: a key would be sent there
         separate_input_output_schemas=False,

@@ -15,6 +15,7 @@ from app.access.failures import Failures
 from app.access.keyring import Keyring
 from app.access.loopback import check_loopback
 from app.access.rates import RequestRates
+from app.api import docs
 from app.problems import problem_of
 from app.services import Services
 from core.errors import GateError, StoreError, Unauthorized
@@ -23,7 +24,10 @@ from core.scopes import SCOPES
 
 _ALIVE = "/livez"  # says nothing of anyone, and must not need the store
 _OPEN_PATHS = frozenset(
-    {"/readyz", "/version", "/docs", "/openapi.json", "/.well-known/safelora-gate/keys"}
+    {
+        *("/readyz", "/version", "/openapi.json", "/.well-known/safelora-gate/keys"),
+        *("/docs", docs.SCRIPT, docs.STYLE, docs.ICON),
+    }
 )
 _SIGNED_PATHS = "/v1/hooks/"  # no key: what comes there is let in by its sender's signature
 _NOBODYS: Final = "0" * 64  # compared with where there is no key of an id
