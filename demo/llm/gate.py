@@ -14,7 +14,7 @@ from rich.console import Console
 from app.terminal.aligning import align
 from core.errors import GateError
 from core.report import Report
-from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL, REPORT_JSON
+from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL, ATTESTATION, REPORT_JSON
 from safelora import Gate as Client
 from safelora import GateError as ClientError
 
@@ -55,7 +55,7 @@ class Gate:
         with _as_it_shows():
             job = self._post(adapter, alignment)
             self._wait_for(job)
-            for name in (ADAPTER_MODEL, ADAPTER_CONFIG):
+            for name in (ADAPTER_MODEL, ADAPTER_CONFIG, ATTESTATION):
                 self._tell_download(f"/v1/jobs/{job}/adapter/{name}", to / name)
             self._client.download(job, to)
             report = to.with_name(REPORT_JSON)

@@ -102,8 +102,8 @@ def test_posters_post_what_is_allowed_each_key_with_one_input() -> None:
 
     ledger = Ledger()
     with fake_api(answer) as api, posters(ledger, api.url) as some:
-        some.allow(40)
-        assert soon(lambda: len(api.asked) >= 40)
+        some.allow(100)
+        assert soon(lambda: len(api.asked) >= 100)
     assert len(ledger.orders) < len(api.asked)  # some keys came again
     assert len({order.number for order in ledger.orders}) < len(ledger.orders)
     assert all(len(order.job_ids) == 1 for order in ledger.orders)

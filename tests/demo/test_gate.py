@@ -47,7 +47,7 @@ def test_a_session_leaves_the_sanitized_adapter_and_nothing_else(tmp_path: Path)
         "gate-alive", "sanitized", "report.json",
     }  # fmt: skip
     assert {path.name for path in (data / "sanitized").iterdir()} == {
-        "adapter_model.safetensors", "adapter_config.json",
+        "adapter_model.safetensors", "adapter_config.json", "attestation.json",
     }  # fmt: skip
     assert (report.verdict, report.policy) == ("projected", POLICY)
     assert "curl $GATE/v1/jobs" in told.getvalue()
