@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -190,6 +191,8 @@ def version() -> None:
 
 
 def main() -> None:
+    if isinstance(sys.stdout, TextIOWrapper):  # else what stderr says comes before it in a pipe
+        sys.stdout.reconfigure(line_buffering=True)
     cli()
 
 

@@ -117,7 +117,7 @@ def session(service: Service, folder: Path, key: str, receiver: int) -> Session:
         service=service,
         folder=folder,
         environment={
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
             **service.environment,
             "PATH": f"{folder / '.venv' / 'bin'}:{os.environ['PATH']}",
             "SAFELORA_KEY": key,
