@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from app.description.examples import JOB
+
 _JOB: Final = "/v1/jobs/7h2k9m4p6q8r0s1t3v5w7x9y2z"
 
 ORDER: Final[dict[str, Any]] = {
@@ -46,19 +48,8 @@ MESSAGE: Final[dict[str, Any]] = {
         "id": "7h2k9m4p6q8r0s1t3v5w7x9y2z",
         "state": "succeeded",
         "verdict": "projected",
-        "alignment": {"name": "smollm2-135m", "id": "3f2a9c51d07be8846a1c90f7e2b3d4c5a6978811"},
-        "summary": {
-            "modules": 60,
-            "projected": 11,
-            "borderline": 1,
-            "zero_updates": 0,
-            "stripped": 0,
-            "suspicious": 0,
-            "retained": 0.87,
-            "cosine_min": 0.12,
-            "cosine_median": 0.44,
-            "cosine_max": 0.71,
-        },
+        "alignment": JOB["alignment"],
+        "summary": JOB["summary"],
         "findings": [],
         "findings_total": 0,
         "error": None,
