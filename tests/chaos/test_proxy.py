@@ -146,8 +146,8 @@ def test_a_server_that_is_down_resets_its_callers() -> None:
         port = unused.getsockname()[1]
     with (
         StoreProxy(port) as proxy,
+        pytest.raises(ConnectionError),  # at the connect already, if the proxy is quick
         closing(connected(proxy)) as connection,
-        pytest.raises(ConnectionError),
     ):
         fetch(connection)
 
