@@ -84,16 +84,15 @@ def as_markdown(table: Table) -> str:
         all(not isinstance(row[n], str) for row in table.rows) for n in range(len(table.columns))
     ]
     rule = ["-" * (w - 1) + (":" if n else "-") for w, n in zip(widths, numeric, strict=True)]
-    lines = [head, rule]
-    for row in cells:
-        lines.append(
-            [
-                cell.rjust(width) if number else cell.ljust(width)
-                for cell, width, number in zip(row, widths, numeric, strict=True)
-            ]
-        )
+    body = [
+        [
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, numeric, strict=True)
+        ]
+        for row in cells
+    ]
     notes = "".join(f"\n\n{note}" for note in table.notes)
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + notes
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body)) + notes
 
 
 def shown(cell: Cell) -> str:
