@@ -59,7 +59,7 @@ efficacy: .venv/ready-real ## the efficacy study: minutes with ARGS=--quick, els
 clean: ## remove the environment, caches and the demo; what `up` keeps under var stays
 	rm -rf .venv .cache var/demo var/demo-llm build *.egg-info
 
-.venv/ready: pyproject.toml constraints.txt
+.venv/ready: pyproject.toml constraints.txt worker/projection/native/thin.c
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 …") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 	@echo "installing the service and its engine into .venv (torch is large: a minute or more)"

@@ -1,20 +1,32 @@
 """Products with V in two thin passes: Vᵀ·B and V·(Vᵀ·B), never V·Vᵀ.
 
-V may be stored in 16 bits; it is read in blocks of rows that fit the processor's cache and
-multiplied in float32, or in float64 where cancellation is measured.
+What they cost is reading V twice. They are made in the coarsest arithmetic that the result bears:
+16 bits for an adapter that has no more itself, then float32, then float64 where that cancels too.
 """
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
+from worker.projection import native
 from worker.projection.update import Update, product_norm
 
 BLOCK_BYTES = 4 * 2**20
-CANCELLATION = 4.0  # how often float32's rounding may be amplified before float64 takes over
+OVERFLOW_ROOM = 2.0**15  # half of float16's largest number
+
+
+class Arithmetic(Enum):
+    """Its value: how often its rounding may be amplified (see `_amplification`) until the next,
+    finer one takes over. That of 16 bits costs 2.6e-3 of the result, of 5e-3 that are bearable."""
+
+    SIXTEEN_BITS = 2.0
+    FLOAT32 = 4.0
+    FLOAT64 = math.inf
 
 
 @dataclass(frozen=True)
@@ -32,37 +44,77 @@ class ThinProducts:
 def thin_products(v: Tensor, update: Update, norm: float) -> ThinProducts:
     """Both products for V (out, in), the update's B (out, r), and ‖V‖_F = `norm`.
 
-    float32 first; if an output is so much smaller than its inputs' sizes that float32's rounding
-    shows (see `_amplification`), the whole is done again in float64.
+    In 16 bits if V and B have no more. If an output is so much smaller than its inputs' sizes that
+    rounding shows, the whole is done again in float32, and again in float64.
     """
     b = update.b
     if norm == 0.0:
         back = torch.zeros(v.shape[1], b.shape[1], device=b.device)
         return ThinProducts(back, torch.zeros_like(b), 0.0)
-    if b.dtype != torch.float64:
-        products = _in_dtype(v, b.float(), update.a, norm)
-        if _amplification(v, update, norm, products) <= CANCELLATION:
-            return products
-    return _in_dtype(v, b.double(), update.a, norm)
+    for arithmetic in _possible(v, b):
+        products = _products(v, update, norm, arithmetic)
+        if arithmetic == Arithmetic.FLOAT64:
+            break  # bears anything
+        if _amplification(v, update, norm, products) <= arithmetic.value:
+            break
+    return products
 
 
-def back_product(v: Tensor, x: Tensor) -> Tensor:
-    """Vᵀ·X (in, r) for X (out, r), in X's dtype."""
-    result = torch.zeros(v.shape[1], x.shape[1], dtype=x.dtype, device=x.device)
-    for start, block in _blocks(v, x.dtype):
-        result.addmm_(block.T, x[start : start + block.shape[0]])
+def back_product(v: Tensor, b: Tensor, norm: float, arithmetic: Arithmetic) -> Tensor:
+    """Vᵀ·B (in, r) for V (out, in), B (out, r) and ‖V‖_F = `norm`, in float32 or float64."""
+    if arithmetic == Arithmetic.SIXTEEN_BITS and v.is_cuda:
+        return _scaled_product(v.T, b, norm)
+    if _is_native(v, arithmetic):
+        return native.back(v, b, pairs=arithmetic == Arithmetic.SIXTEEN_BITS)
+    b = b.to(_dtype(arithmetic))
+    result = torch.zeros(v.shape[1], b.shape[1], dtype=b.dtype, device=b.device)
+    for start, block in _blocks(v, b.dtype):
+        result.addmm_(block.T, b[start : start + block.shape[0]])
     return result
 
 
-def forward_product(v: Tensor, x: Tensor) -> Tensor:
-    """V·X (out, r) for X (in, r), in X's dtype."""
+def forward_product(v: Tensor, x: Tensor, norm: float, arithmetic: Arithmetic) -> Tensor:
+    """V·X (out, r) for X (in, r), as above."""
+    if arithmetic == Arithmetic.SIXTEEN_BITS and v.is_cuda:
+        return _scaled_product(v, x, norm)
+    if _is_native(v, arithmetic):
+        return native.forward(v, x, pairs=arithmetic == Arithmetic.SIXTEEN_BITS)
     return torch.cat([block @ x for _, block in _blocks(v, x.dtype)])
 
 
-def _in_dtype(v: Tensor, b: Tensor, a: Tensor, norm: float) -> ThinProducts:
-    back = back_product(v, b)  # (in, r)
-    image = forward_product(v, back) / norm  # (out, r)
-    return ThinProducts(back, image, product_norm(Update(image, a)))
+def _possible(v: Tensor, b: Tensor) -> Iterator[Arithmetic]:
+    """From coarse to fine; none in which the update itself would be rounded."""
+    if v.dtype.itemsize == b.dtype.itemsize == 2 and (
+        v.is_cuda or _is_native(v, Arithmetic.SIXTEEN_BITS)
+    ):
+        yield Arithmetic.SIXTEEN_BITS
+    if b.dtype != torch.float64:
+        yield Arithmetic.FLOAT32
+    yield Arithmetic.FLOAT64
+
+
+def _is_native(v: Tensor, arithmetic: Arithmetic) -> bool:
+    if arithmetic == Arithmetic.FLOAT64 or v.device.type != "cpu" or not v.is_contiguous():
+        return False
+    return native.can(pairs=arithmetic == Arithmetic.SIXTEEN_BITS)
+
+
+def _products(v: Tensor, update: Update, norm: float, arithmetic: Arithmetic) -> ThinProducts:
+    back = back_product(v, update.b, norm, arithmetic)  # (in, r)
+    image = forward_product(v, back, norm, arithmetic) / norm  # (out, r)
+    return ThinProducts(back, image, product_norm(Update(image, update.a)))
+
+
+def _scaled_product(v: Tensor, x: Tensor, norm: float) -> Tensor:
+    """V·X in V's own 16 bits, each column of X scaled by a power of two so that no entry of the
+    product, which is ‖V‖_F·‖x‖ at most, leaves float16's range."""
+    room = OVERFLOW_ROOM / max(norm, 1.0)
+    scale = torch.exp2(torch.floor(torch.log2(room / x.float().norm(dim=0).clamp(min=1e-30))))
+    return (v @ (x.float() * scale).to(v.dtype)).float() / scale
+
+
+def _dtype(arithmetic: Arithmetic) -> torch.dtype:
+    return torch.float64 if arithmetic == Arithmetic.FLOAT64 else torch.float32
 
 
 def _blocks(v: Tensor, dtype: torch.dtype) -> Iterator[tuple[int, Tensor]]:
@@ -85,7 +137,7 @@ def _amplification(v: Tensor, update: Update, norm: float, products: ThinProduct
     1. What comes out smaller than that has cancelled: in Vᵀ·B, in V·(VᵀB), or in (C·B)·A.
     """
     out, in_ = v.shape
-    b, a = float(update.b.norm()), float(update.a.norm())
+    b, a = _norm(update.b), _norm(update.a)
     back, image = float(products.back.norm()), float(products.image.norm())
     if products.image_norm == 0.0 or back == 0.0 or image == 0.0:
         return 1.0 if b == 0.0 or a == 0.0 else math.inf
@@ -94,3 +146,9 @@ def _amplification(v: Tensor, update: Update, norm: float, products: ThinProduct
         back / (math.sqrt(in_) * image),
         image * a / (math.sqrt(update.rank) * products.image_norm),
     )
+
+
+def _norm(factor: Tensor) -> float:
+    """‖factor‖_F, which float16 may be too small to hold."""
+    dtype = torch.promote_types(factor.dtype, torch.float32)
+    return float(vector_norm(factor, dtype=dtype))

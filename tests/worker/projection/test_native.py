@@ -1,0 +1,175 @@
+"""Our own products of V with a few columns: what they compute, and what they never touch."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from worker.projection import native, thin
+from worker.projection.native import Level
+from worker.projection.thin import thin_products
+from worker.projection.update import Update
+
+UNIT = {False: 2.0**-24, True: 2.0**-8}  # what one rounding costs, in float32 and in bfloat16
+BEARABLE = 5e-3  # of ‖W‖, where the adapter itself has 16 bits
+
+needs_floats = pytest.mark.skipif(native.LEVEL < Level.FLOATS, reason=native.describe())
+needs_pairs = pytest.mark.skipif(native.LEVEL < Level.PAIRS, reason=native.describe())
+
+
+@st.composite
+def products(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor, bool]:
+    """V as it is stored, B, X, and whether pairs are multiplied; sizes around every block's."""
+    sizes = st.one_of(st.integers(1, 40), st.sampled_from([63, 64, 65, 96, 97, 127, 193, 260]))
+    out, in_, rank = draw(sizes), draw(sizes), draw(st.integers(1, 40))
+    pairs = draw(st.booleans()) and native.LEVEL == Level.PAIRS
+    kinds = [torch.bfloat16, torch.float16] if pairs else list(native._KINDS)
+    random = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
+    v = torch.randn(out, in_, generator=random) * draw(st.sampled_from([1e-3, 1.0]))
+    b = torch.randn(out, rank, generator=random) * draw(st.sampled_from([1e-4, 1.0, 1e4]))
+    x = torch.randn(in_, rank, generator=random)
+    return v.to(draw(st.sampled_from(kinds))), b, x, pairs
+
+
+@needs_floats
+@settings(max_examples=400, deadline=None)
+@given(products())
+def test_products_are_those_of_float64_but_for_rounding(
+    case: tuple[Tensor, Tensor, Tensor, bool],
+) -> None:
+    """Each entry is off by no more than its factors' roundings and the sum's."""
+    v, b, x, pairs = case
+    for found, left, right in (
+        (native.back(v, b, pairs=pairs), v.T, b),
+        (native.forward(v, x, pairs=pairs), v, x),
+    ):
+        exact = left.double() @ right.double()
+        size = left.double().abs() @ right.double().abs()
+        bound = (2.1 * UNIT[pairs] + left.shape[1] * 2.0**-24) * size
+        assert found.shape == exact.shape
+        assert found.dtype == torch.float32
+        assert bool(((found - exact).abs() <= bound + 1e-30).all())
+
+
+@needs_floats
+@settings(max_examples=50, deadline=None)
+@given(products(), st.integers(2, 9))
+def test_the_number_of_threads_changes_no_bit(
+    case: tuple[Tensor, Tensor, Tensor, bool], threads: int
+) -> None:
+    v, b, x, pairs = case
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for number in (1, threads):
+            torch.set_num_threads(number)
+            found.append((native.back(v, b, pairs=pairs), native.forward(v, x, pairs=pairs)))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
+
+
+@needs_floats
+def test_nothing_is_read_past_the_end_of_v() -> None:
+    """V ends where a page ends that nobody may read beyond, as the last shard of a file may."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.worker.projection.guarded"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "read 54 matrices"
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64", reason="thin.c is for x86-64"
+)
+def test_it_is_compiled() -> None:
+    """`make` has compiled it: what follows from there is the processor's word."""
+    assert native._LIBRARY is not None, native.describe()
+
+
+@needs_pairs
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("shape", [(1024, 512), (512, 1024)])
+def test_an_adapter_of_16_bits_is_multiplied_in_16_bits(
+    dtype: torch.dtype, shape: tuple[int, int]
+) -> None:
+    """That costs more than float32 would, and no more than the adapter's own rounding has."""
+    v, update = _random(shape, dtype)
+    error = _error(v, update)
+    assert 1e-4 < error <= BEARABLE
+
+
+def test_an_adapter_of_32_bits_is_multiplied_in_32_bits() -> None:
+    v, update = _random((1024, 512), torch.bfloat16)
+    assert _error(v, Update(update.b.float(), update.a.float())) <= 1e-5
+
+
+@needs_pairs
+def test_what_cancels_in_16_bits_is_multiplied_again() -> None:
+    """B nearly orthogonal to all that V writes: Vᵀ·B is what a sum of rounded terms would bury."""
+    random = torch.Generator().manual_seed(0)
+    written = torch.randn(512, 1, generator=random)
+    v = (written @ torch.randn(1, 256, generator=random)).bfloat16()
+    b = torch.randn(512, 4, generator=random)
+    b -= 0.999 * written @ (written.T @ b) / written.square().sum()
+    update = Update(b.bfloat16(), torch.randn(4, 256, generator=random).bfloat16())
+    assert _error(v, update) <= 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_torch_multiplies_where_nothing_of_ours_can(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In float32, on a processor that `thin.c` is not written for."""
+    monkeypatch.setattr(native, "LEVEL", Level.NOTHING)
+    v, update = _random((300, 200), dtype)
+    assert _error(v, update) <= 1e-5
+    with pytest.raises(RuntimeError, match="cannot run here"):
+        native.back(v, update.b, pairs=False)
+
+
+@needs_floats
+def test_rows_that_do_not_lie_one_after_the_other_are_torchs() -> None:
+    """A transposed view has the same products; our own would read other elements, and refuses."""
+    v, update = _random((200, 300), torch.bfloat16)
+    assert _error(v.T.contiguous().T, update) <= BEARABLE
+    with pytest.raises(ValueError, match="one after the other"):
+        native.back(v.T, update.a.T, pairs=False)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e4])
+def test_products_in_vs_own_16_bits_neither_overflow_nor_drown(
+    dtype: torch.dtype, size: float
+) -> None:
+    """As a GPU makes them: float16 ends at 65504, and a sum of thousands of terms is past that."""
+    random = torch.Generator().manual_seed(1)
+    v = torch.randn(700, 900, generator=random).to(dtype)
+    x = (torch.randn(900, 8, generator=random) * size).to(dtype)
+    x[:, 3] = 0.0
+    exact = v.double() @ x.double()
+    found = thin._scaled_product(v, x, float(v.double().norm()))
+    assert float((found - exact).norm() / exact.norm()) <= BEARABLE
+    assert float(found[:, 3].abs().max()) == 0.0
+
+
+def _random(shape: tuple[int, int], dtype: torch.dtype) -> tuple[Tensor, Update]:
+    random = torch.Generator().manual_seed(7)
+    v = torch.randn(*shape, generator=random) * 1e-3
+    b = torch.randn(shape[0], 16, generator=random) * 1e-2
+    a = torch.randn(16, shape[1], generator=random)
+    return v.to(dtype), Update(b.to(dtype), a.to(dtype))
+
+
+def _error(v: Tensor, update: Update) -> float:
+    """‖W - W64‖ / ‖W64‖ on the same V."""
+    norm = float(v.double().norm())
+    exact = v.double() @ (v.double().T @ update.b.double()) / norm
+    image = thin_products(v, update, norm).image
+    return float((image.double() - exact).norm() / exact.norm())

@@ -1,0 +1,107 @@
+"""Products of V with a few columns by `thin.c`, where this processor has what that is written for.
+
+Torch's own products of so few columns are bound by arithmetic and copies, not by reading V
+(docs/performance.md). Where there is no such processor, or no compiled library, `LEVEL` is NOTHING
+and torch multiplies.
+"""
+
+import ctypes
+import platform
+from enum import IntEnum
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+_COLUMNS = 8  # of B at a time: fewer are made up with zeros
+_STEP = 32  # elements of a row of V at a time
+_KINDS = {torch.bfloat16: 0, torch.float16: 1, torch.float32: 2}
+
+
+class Level(IntEnum):
+    """What can be done here: products in float32, and those of pairs in bfloat16."""
+
+    NOTHING = 0
+    FLOATS = 1
+    PAIRS = 2
+
+
+def back(v: Tensor, b: Tensor, *, pairs: bool) -> Tensor:
+    """Vᵀ·B (in, r) in float32 for V (out, in) and B (out, r), both on the CPU.
+
+    In float32, which takes `LEVEL` FLOATS; with `pairs` B, and V, if that is in float16, are
+    rounded to bfloat16 on the way, which takes `LEVEL` PAIRS and a V of 16 bits.
+    """
+    (out, in_), rank = v.shape, b.shape[1]
+    factors = torch.nn.functional.pad(b.float(), (0, -rank % _COLUMNS, 0, out % 2))
+    r = factors.shape[1]
+    if pairs:
+        factors = factors.bfloat16().view(-1, 2, r).transpose(1, 2)
+    result = torch.zeros(r, in_ + -in_ % _STEP)
+    _run("thin_back", v, factors.contiguous(), pairs, r, result.shape[1], result)
+    return result[:rank, :in_].T
+
+
+def forward(v: Tensor, x: Tensor, *, pairs: bool) -> Tensor:
+    """V·X (out, r) in float32 for V (out, in) and X (in, r), both on the CPU; `pairs` as above."""
+    (out, in_), rank = v.shape, x.shape[1]
+    factors = torch.nn.functional.pad(x.T, (0, -in_ % _STEP, 0, -rank % _COLUMNS))
+    factors = factors.to(torch.bfloat16 if pairs else torch.float32).contiguous()
+    r, stride = factors.shape
+    result = torch.empty(out, r)
+    _run("thin_forward", v, factors, pairs, r, stride, result)
+    return result[:, :rank]
+
+
+def can(*, pairs: bool) -> bool:
+    """Whether these products can be made here."""
+    needed = Level.PAIRS if pairs else Level.FLOATS
+    return needed <= LEVEL
+
+
+def describe() -> str:
+    """Which products this process has, for the log and for benchmarks."""
+    names = {
+        Level.NOTHING: "torch's products, there being none of our own for this processor",
+        Level.FLOATS: "our own products in float32",
+        Level.PAIRS: "our own products in float32 and bfloat16",
+    }
+    missing = _LIBRARY is None and platform.machine() == "x86_64"
+    return "torch's products: thin.c is not compiled" if missing else names[LEVEL]
+
+
+def _run(
+    name: str, v: Tensor, factors: Tensor, pairs: bool, r: int, stride: int, result: Tensor
+) -> None:
+    if _LIBRARY is None or not can(pairs=pairs):
+        raise RuntimeError(f"{name} cannot run here: {describe()}")
+    if not v.is_contiguous() or v.device.type != "cpu" or (pairs and v.dtype == torch.float32):
+        raise ValueError(f"{name} takes rows that lie one after the other, on the CPU")
+    getattr(_LIBRARY, name)(
+        ctypes.c_void_p(v.data_ptr()),
+        ctypes.c_int(_KINDS[v.dtype]),
+        *(ctypes.c_long(size) for size in v.shape),
+        ctypes.c_void_p(factors.data_ptr()),
+        ctypes.c_int(pairs),
+        ctypes.c_long(r),
+        ctypes.c_long(stride),
+        ctypes.c_void_p(result.data_ptr()),
+        ctypes.c_long(torch.get_num_threads()),
+    )
+
+
+def _load() -> ctypes.CDLL | None:
+    """It finds its threads' runtime in this process, where importing torch has put it."""
+    for suffix in EXTENSION_SUFFIXES:
+        path = Path(__file__).parent / f"thin{suffix}"
+        if path.exists():
+            try:
+                return ctypes.CDLL(str(path))
+            except OSError:  # another runtime than it was compiled for
+                return None
+    return None
+
+
+_LIBRARY = _load()
+LEVEL = Level.NOTHING if _LIBRARY is None else Level(_LIBRARY.thin_level())

@@ -1,0 +1,327 @@
+/* Products of a matrix V, as it is stored, with a few columns: Vᵀ·B and V·X.
+ *
+ * V is read once per product, row after row, and nothing of its size is written. Its elements are
+ * widened in registers and multiplied in float32, or, where two roundings to bfloat16 are bearable,
+ * multiplied pair by pair in bfloat16 with sums in float32.
+ *
+ * Threads are those of the OpenMP runtime that torch has loaded: this file is linked against none.
+ */
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define NATIVE 1
+#include <immintrin.h>
+#endif
+
+enum kind { BFLOAT16, FLOAT16, FLOAT32 }; /* what V is stored in */
+enum level { NOTHING, FLOATS, PAIRS };    /* what this processor can do */
+
+int thin_level(void) {
+#ifdef NATIVE
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw"))
+        return NOTHING;
+    return __builtin_cpu_supports("avx512bf16") ? PAIRS : FLOATS;
+#else
+    return NOTHING;
+#endif
+}
+
+#ifdef NATIVE
+
+#define COLUMNS 8  /* of B or X at a time: with two vectors each they fill half the registers */
+#define FEW_ROWS 64 /* of V at a time in Vᵀ·B, sums being kept in registers for so long; */
+#define MORE_ROWS 96 /* where arithmetic takes longer than reading these are quicker (measured) */
+#define STEP 32    /* elements of a row of V at a time: a cache line in 16 bits */
+#define DOTS 3     /* rows of V at a time in V·X, */
+#define AHEAD 12   /* and how many rows before they are needed their bytes are asked for */
+
+#define TARGET_FLOATS __attribute__((target("avx512f,avx512bw,fma,f16c")))
+#define TARGET_PAIRS __attribute__((target("avx512f,avx512bw,avx512bf16,fma,f16c")))
+#define INLINE static inline __attribute__((always_inline))
+
+typedef struct {
+    const void *data;
+    enum kind kind;
+    long rows, columns;
+} matrix;
+
+INLINE const char *element(matrix v, long row, long column) {
+    long size = v.kind == FLOAT32 ? 4 : 2;
+    return (const char *)v.data + (row * v.columns + column) * size;
+}
+
+INLINE void ahead(matrix v, long row, long column) {
+    if (row < v.rows)
+        _mm_prefetch(element(v, row, column), _MM_HINT_T1);
+}
+
+/* Elements `column` to `column + 15` of a row, those past `left` as zeros. */
+TARGET_FLOATS INLINE __m512 floats_at(matrix v, long row, long column, long left) {
+    __mmask16 mask = left >= 16 ? 0xffff : left <= 0 ? 0 : (__mmask16)((1u << left) - 1);
+    const char *from = element(v, row, column);
+    if (v.kind == FLOAT32)
+        return _mm512_maskz_loadu_ps(mask, from);
+    __m512i wide = _mm512_cvtepu16_epi32(
+        _mm512_castsi512_si256(_mm512_maskz_loadu_epi16((__mmask32)mask, from)));
+    if (v.kind == BFLOAT16)
+        return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(wide));
+}
+
+/* Elements `column` to `column + 31` of a row of 16 bits as bfloat16, those past `left` as zeros. */
+TARGET_PAIRS INLINE __m512i pairs_at(matrix v, long row, long column, long left) {
+    __mmask32 mask = left >= STEP ? ~0u : (1u << left) - 1;
+    __m512i stored = _mm512_maskz_loadu_epi16(mask, element(v, row, column));
+    if (v.kind == BFLOAT16)
+        return stored;
+    __m512 low = _mm512_cvtph_ps(_mm512_castsi512_si256(stored));
+    __m512 high = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(stored, 1));
+    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+}
+
+TARGET_FLOATS INLINE void load_sums(__m512 sums[COLUMNS][2], const float *x, long stride) {
+    for (int c = 0; c < COLUMNS; c++)
+        for (int half = 0; half < 2; half++)
+            sums[c][half] = _mm512_loadu_ps(x + c * stride + 16 * half);
+}
+
+TARGET_FLOATS INLINE void store_sums(__m512 sums[COLUMNS][2], float *x, long stride) {
+    for (int c = 0; c < COLUMNS; c++)
+        for (int half = 0; half < 2; half++)
+            _mm512_storeu_ps(x + c * stride + 16 * half, sums[c][half]);
+}
+
+/* Vᵀ·B: to STEP elements of COLUMNS rows of X add what rows `first` to `last` of V give. */
+TARGET_FLOATS INLINE void add_floats(matrix v, long first, long last, long column, long left,
+                                     const float *b, long r, float *x, long stride) {
+    __m512 sums[COLUMNS][2];
+    load_sums(sums, x, stride);
+    for (long row = first; row < last; row++) {
+        __m512 low = floats_at(v, row, column, left);
+        __m512 high = floats_at(v, row, column + 16, left - 16);
+        for (int c = 0; c < COLUMNS; c++) {
+            __m512 factor = _mm512_set1_ps(b[row * r + c]);
+            sums[c][0] = _mm512_fmadd_ps(low, factor, sums[c][0]);
+            sums[c][1] = _mm512_fmadd_ps(high, factor, sums[c][1]);
+        }
+    }
+    store_sums(sums, x, stride);
+}
+
+/* The same two rows at a time; `b` holds those rows' factors as pairs of bfloat16. Elements come out
+ * in the order in which `unpack` leaves them: see `in_order`. A last odd row is taken twice, its
+ * second factor being zero. */
+TARGET_PAIRS INLINE void add_pairs(matrix v, long first, long last, long column, long left,
+                                   const uint32_t *b, long r, float *x, long stride) {
+    __m512 sums[COLUMNS][2];
+    load_sums(sums, x, stride);
+    for (long row = first; row < last; row += 2) {
+        __m512i even = pairs_at(v, row, column, left);
+        __m512i odd = row + 1 < last ? pairs_at(v, row + 1, column, left) : even;
+        __m512bh low = (__m512bh)_mm512_unpacklo_epi16(even, odd);
+        __m512bh high = (__m512bh)_mm512_unpackhi_epi16(even, odd);
+        for (int c = 0; c < COLUMNS; c++) {
+            __m512bh factor = (__m512bh)_mm512_set1_epi32((int)b[row / 2 * r + c]);
+            sums[c][0] = _mm512_dpbf16_ps(sums[c][0], low, factor);
+            sums[c][1] = _mm512_dpbf16_ps(sums[c][1], high, factor);
+        }
+    }
+    store_sums(sums, x, stride);
+}
+
+/* Undo, in STEP sums, what `unpack` did to the order of V's elements. */
+TARGET_FLOATS INLINE void in_order(float *x) {
+    __m512 low = _mm512_loadu_ps(x), high = _mm512_loadu_ps(x + 16);
+    __m512i first = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
+    __m512i second = _mm512_add_epi32(first, _mm512_set1_epi32(8));
+    _mm512_storeu_ps(x, _mm512_permutex2var_ps(low, first, high));
+    _mm512_storeu_ps(x + 16, _mm512_permutex2var_ps(low, second, high));
+}
+
+/* V·X: DOTS rows of V with COLUMNS rows of X, whose rows are padded with zeros to whole steps. */
+TARGET_FLOATS INLINE void dot_floats(matrix v, const long rows[DOTS], const float *x, long stride,
+                                     float sums[DOTS][COLUMNS]) {
+    __m512 partial[DOTS][COLUMNS];
+    for (int row = 0; row < DOTS; row++)
+        for (int c = 0; c < COLUMNS; c++)
+            partial[row][c] = _mm512_setzero_ps();
+    for (long column = 0; column < v.columns; column += 16) {
+        __m512 taken[DOTS];
+        for (int row = 0; row < DOTS; row++) {
+            taken[row] = floats_at(v, rows[row], column, v.columns - column);
+            ahead(v, rows[row] + AHEAD, column);
+        }
+        for (int c = 0; c < COLUMNS; c++) {
+            __m512 factor = _mm512_loadu_ps(x + c * stride + column);
+            for (int row = 0; row < DOTS; row++)
+                partial[row][c] = _mm512_fmadd_ps(taken[row], factor, partial[row][c]);
+        }
+    }
+    for (int row = 0; row < DOTS; row++)
+        for (int c = 0; c < COLUMNS; c++)
+            sums[row][c] = _mm512_reduce_add_ps(partial[row][c]);
+}
+
+TARGET_PAIRS INLINE void dot_pairs(matrix v, const long rows[DOTS], const uint16_t *x, long stride,
+                                   float sums[DOTS][COLUMNS]) {
+    __m512 partial[DOTS][COLUMNS];
+    for (int row = 0; row < DOTS; row++)
+        for (int c = 0; c < COLUMNS; c++)
+            partial[row][c] = _mm512_setzero_ps();
+    for (long column = 0; column < v.columns; column += STEP) {
+        __m512bh taken[DOTS];
+        for (int row = 0; row < DOTS; row++) {
+            taken[row] = (__m512bh)pairs_at(v, rows[row], column, v.columns - column);
+            ahead(v, rows[row] + AHEAD, column);
+        }
+        for (int c = 0; c < COLUMNS; c++) {
+            __m512bh factor = (__m512bh)_mm512_loadu_si512(x + c * stride + column);
+            for (int row = 0; row < DOTS; row++)
+                partial[row][c] = _mm512_dpbf16_ps(partial[row][c], taken[row], factor);
+        }
+    }
+    for (int row = 0; row < DOTS; row++)
+        for (int c = 0; c < COLUMNS; c++)
+            sums[row][c] = _mm512_reduce_add_ps(partial[row][c]);
+}
+
+/* Columns `from` to `to` of X (r, stride) = (Vᵀ·B)ᵀ. */
+TARGET_FLOATS INLINE void back_floats(matrix v, const float *b, long r, float *x, long stride,
+                                      long from, long to) {
+    long step = r > COLUMNS ? MORE_ROWS : FEW_ROWS;
+    for (long first = 0; first < v.rows; first += step) {
+        long last = first + step < v.rows ? first + step : v.rows;
+        for (long column = from; column < to; column += STEP) {
+            long left = v.columns - column;
+            if (r <= COLUMNS)
+                for (long row = last; row < last + step; row++)
+                    ahead(v, row, column);
+            for (long c = 0; c < r; c += COLUMNS) {
+                float *sums = x + c * stride + column;
+                if (left >= STEP)
+                    add_floats(v, first, last, column, STEP, b + c, r, sums, stride);
+                else
+                    add_floats(v, first, last, column, left, b + c, r, sums, stride);
+            }
+        }
+    }
+}
+
+TARGET_PAIRS INLINE void back_pairs(matrix v, const uint32_t *b, long r, float *x, long stride,
+                                    long from, long to) {
+    long step = r > COLUMNS ? MORE_ROWS : FEW_ROWS;
+    for (long first = 0; first < v.rows; first += step) {
+        long last = first + step < v.rows ? first + step : v.rows;
+        for (long column = from; column < to; column += STEP) {
+            long left = v.columns - column;
+            if (r <= COLUMNS)
+                for (long row = last; row < last + step; row++)
+                    ahead(v, row, column);
+            for (long c = 0; c < r; c += COLUMNS) {
+                float *sums = x + c * stride + column;
+                if (left >= STEP)
+                    add_pairs(v, first, last, column, STEP, b + c, r, sums, stride);
+                else
+                    add_pairs(v, first, last, column, left, b + c, r, sums, stride);
+            }
+        }
+    }
+    for (long column = from; column < to; column += STEP)
+        for (long c = 0; c < r; c++)
+            in_order(x + c * stride + column);
+}
+
+/* Rows `from` to `to` of Y (rows of V, r) = V·Xᵀ. */
+TARGET_FLOATS INLINE void forward_floats(matrix v, const float *x, long r, long stride, float *y,
+                                         long from, long to) {
+    float sums[DOTS][COLUMNS];
+    for (long first = from; first < to; first += DOTS) {
+        long rows[DOTS];
+        for (int n = 0; n < DOTS; n++)
+            rows[n] = first + n < to ? first + n : to - 1;
+        for (long c = 0; c < r; c += COLUMNS) {
+            dot_floats(v, rows, x + c * stride, stride, sums);
+            for (int n = 0; n < DOTS; n++)
+                memcpy(y + rows[n] * r + c, sums[n], sizeof sums[n]);
+        }
+    }
+}
+
+TARGET_PAIRS INLINE void forward_pairs(matrix v, const uint16_t *x, long r, long stride, float *y,
+                                       long from, long to) {
+    float sums[DOTS][COLUMNS];
+    for (long first = from; first < to; first += DOTS) {
+        long rows[DOTS];
+        for (int n = 0; n < DOTS; n++)
+            rows[n] = first + n < to ? first + n : to - 1;
+        for (long c = 0; c < r; c += COLUMNS) {
+            dot_pairs(v, rows, x + c * stride, stride, sums);
+            for (int n = 0; n < DOTS; n++)
+                memcpy(y + rows[n] * r + c, sums[n], sizeof sums[n]);
+        }
+    }
+}
+
+/* Each kind of V apart, so that the loops above are compiled for it. */
+#define FOR_KIND(v, call)                                                                          \
+    switch ((v).kind) {                                                                            \
+    case BFLOAT16: (v).kind = BFLOAT16; call; break;                                               \
+    case FLOAT16: (v).kind = FLOAT16; call; break;                                                 \
+    case FLOAT32: (v).kind = FLOAT32; call; break;                                                 \
+    }
+
+TARGET_FLOATS static void back_part_floats(matrix v, const float *b, long r, float *x, long stride,
+                                           long from, long to) {
+    FOR_KIND(v, back_floats(v, b, r, x, stride, from, to))
+}
+
+TARGET_PAIRS static void back_part_pairs(matrix v, const uint32_t *b, long r, float *x, long stride,
+                                         long from, long to) {
+    FOR_KIND(v, back_pairs(v, b, r, x, stride, from, to))
+}
+
+TARGET_FLOATS static void forward_part_floats(matrix v, const float *x, long r, long stride,
+                                              float *y, long from, long to) {
+    FOR_KIND(v, forward_floats(v, x, r, stride, y, from, to))
+}
+
+TARGET_PAIRS static void forward_part_pairs(matrix v, const uint16_t *x, long r, long stride,
+                                            float *y, long from, long to) {
+    FOR_KIND(v, forward_pairs(v, x, r, stride, y, from, to))
+}
+
+/* X (r, stride), zero at first, becomes (Vᵀ·B)ᵀ: r a multiple of COLUMNS, `stride` the columns of V
+ * in whole STEPs. B is (rows of V, r) in float32; for pairs (half of these, rounded up, r, 2) in
+ * bfloat16. The number of threads changes no bit of it: each has columns of its own. */
+void thin_back(const void *data, int kind, long rows, long columns, const void *b, int pairs, long r,
+               long stride, float *x, long threads) {
+    matrix v = {data, (enum kind)kind, rows, columns};
+    long steps = stride / STEP;
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (long part = 0; part < threads; part++) {
+        long from = steps * part / threads * STEP, to = steps * (part + 1) / threads * STEP;
+        if (pairs)
+            back_part_pairs(v, b, r, x, stride, from, to);
+        else
+            back_part_floats(v, b, r, x, stride, from, to);
+    }
+}
+
+/* Y (rows of V, r) = V·Xᵀ for X (r, stride) in float32 or, for pairs, in bfloat16, padded with
+ * zeros. Each thread has rows of its own. */
+void thin_forward(const void *data, int kind, long rows, long columns, const void *x, int pairs,
+                  long r, long stride, float *y, long threads) {
+    matrix v = {data, (enum kind)kind, rows, columns};
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (long part = 0; part < threads; part++) {
+        long from = rows * part / threads, to = rows * (part + 1) / threads;
+        if (pairs)
+            forward_part_pairs(v, x, r, stride, y, from, to);
+        else
+            forward_part_floats(v, x, r, stride, y, from, to);
+    }
+}
+
+#endif
