@@ -52,7 +52,7 @@ def score_update(
     reach = _reach(alignment, written_to.count)
     signed = None if products is None else _signed(update, alignment, products, norm)
     return Scores(
-        cosine=None if products is None else _cosine(update, products, norm),
+        cosine=None if products is None else cosine(update, products, norm),
         signed=signed,
         undo=None if signed is None else _undo(signed, alignment, reach),
         reach=reach,
@@ -69,7 +69,7 @@ def _update_ratio(size: float, aligned_norm: float) -> float | None:
     return size / aligned_norm if aligned_norm else None
 
 
-def _cosine(update: Update, products: ThinProducts, norm: float) -> float:
+def cosine(update: Update, products: ThinProducts, norm: float) -> float:
     """<C·B·A, B·A> / (‖C·B·A‖·‖B·A‖); 0 where the projection leaves nothing."""
     if products.image_norm == 0.0:
         return 0.0

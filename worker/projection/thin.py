@@ -5,7 +5,7 @@ What they cost is reading V twice. They are made in the coarsest arithmetic that
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -47,17 +47,23 @@ def thin_products(v: Tensor, update: Update, norm: float) -> ThinProducts:
     In 16 bits if V and B have no more. If an output is so much smaller than its inputs' sizes that
     rounding shows, the whole is done again in float32, and again in float64.
     """
-    b = update.b
+    return products_of_all(v, [update], norm)[0]
+
+
+def products_of_all(v: Tensor, updates: Sequence[Update], norm: float) -> list[ThinProducts]:
+    """The same for updates of several adapters, V being read once for all of them."""
     if norm == 0.0:
-        back = torch.zeros(v.shape[1], b.shape[1], device=b.device)
-        return ThinProducts(back, torch.zeros_like(b), 0.0)
-    for arithmetic in _possible(v, b):
-        products = _products(v, update, norm, arithmetic)
-        if arithmetic == Arithmetic.FLOAT64:
-            break  # bears anything
-        if _amplification(v, update, norm, products) <= arithmetic.value:
-            break
-    return products
+        return [_no_products(v, update) for update in updates]
+    found: dict[int, ThinProducts] = {}
+    for arithmetic in Arithmetic:  # from coarse to fine
+        left = [n for n in range(len(updates)) if n not in found]
+        at_hand = [n for n in left if _bears(v, updates[n].b, arithmetic)]
+        made = _products(v, [updates[n] for n in at_hand], norm, arithmetic)
+        for n, products in zip(at_hand, made, strict=True):
+            lost = _amplification(v, updates[n], norm, products, arithmetic)
+            if lost <= arithmetic.value:
+                found[n] = products
+    return [found[n] for n in range(len(updates))]
 
 
 def back_product(v: Tensor, b: Tensor, norm: float, arithmetic: Arithmetic) -> Tensor:
@@ -82,15 +88,12 @@ def forward_product(v: Tensor, x: Tensor, norm: float, arithmetic: Arithmetic) -
     return torch.cat([block @ x for _, block in _blocks(v, x.dtype)])
 
 
-def _possible(v: Tensor, b: Tensor) -> Iterator[Arithmetic]:
-    """From coarse to fine; none in which the update itself would be rounded."""
-    if v.dtype.itemsize == b.dtype.itemsize == 2 and (
-        v.is_cuda or _is_native(v, Arithmetic.SIXTEEN_BITS)
-    ):
-        yield Arithmetic.SIXTEEN_BITS
-    if b.dtype != torch.float64:
-        yield Arithmetic.FLOAT32
-    yield Arithmetic.FLOAT64
+def _bears(v: Tensor, b: Tensor, arithmetic: Arithmetic) -> bool:
+    """Whether B itself is not rounded by it, beyond what its 16 bits have been already."""
+    if arithmetic == Arithmetic.SIXTEEN_BITS:
+        sixteen = v.dtype.itemsize == b.dtype.itemsize == 2
+        return sixteen and (v.is_cuda or _is_native(v, arithmetic))
+    return arithmetic == Arithmetic.FLOAT64 or b.dtype != torch.float64
 
 
 def _is_native(v: Tensor, arithmetic: Arithmetic) -> bool:
@@ -99,10 +102,24 @@ def _is_native(v: Tensor, arithmetic: Arithmetic) -> bool:
     return native.can(pairs=arithmetic == Arithmetic.SIXTEEN_BITS)
 
 
-def _products(v: Tensor, update: Update, norm: float, arithmetic: Arithmetic) -> ThinProducts:
-    back = back_product(v, update.b, norm, arithmetic)  # (in, r)
-    image = forward_product(v, back, norm, arithmetic) / norm  # (out, r)
-    return ThinProducts(back, image, product_norm(Update(image, update.a)))
+def _products(
+    v: Tensor, updates: Sequence[Update], norm: float, arithmetic: Arithmetic
+) -> list[ThinProducts]:
+    if not updates:
+        return []
+    ranks = [update.rank for update in updates]
+    b = updates[0].b if len(updates) == 1 else torch.cat([update.b for update in updates], dim=1)
+    back = back_product(v, b, norm, arithmetic)  # (in, Σr)
+    image = forward_product(v, back, norm, arithmetic) / norm  # (out, Σr)
+    split = (torch.split(product, ranks, dim=1) for product in (back, image))
+    each = zip(updates, *split, strict=True)
+    return [ThinProducts(x, w, product_norm(Update(w, update.a))) for update, x, w in each]
+
+
+def _no_products(v: Tensor, update: Update) -> ThinProducts:
+    """Where V is zero."""
+    back = torch.zeros(v.shape[1], update.rank, device=v.device)
+    return ThinProducts(back, torch.zeros_like(update.b), 0.0)
 
 
 def _scaled_product(v: Tensor, x: Tensor, norm: float) -> Tensor:
@@ -130,12 +147,16 @@ def _blocks(v: Tensor, dtype: torch.dtype) -> Iterator[tuple[int, Tensor]]:
         yield start, v[start : start + rows].to(dtype)
 
 
-def _amplification(v: Tensor, update: Update, norm: float, products: ThinProducts) -> float:
+def _amplification(
+    v: Tensor, update: Update, norm: float, products: ThinProducts, arithmetic: Arithmetic
+) -> float:
     """How much more than √n roundings an entry of C·B·A has lost, at worst.
 
     A sum of n terms in random signs is about √n terms large and loses √n roundings: amplification
     1. What comes out smaller than that has cancelled: in Vᵀ·B, in V·(VᵀB), or in (C·B)·A.
     """
+    if arithmetic == Arithmetic.FLOAT64:
+        return 1.0
     out, in_ = v.shape
     b, a = _norm(update.b), _norm(update.a)
     back, image = float(products.back.norm()), float(products.image.norm())

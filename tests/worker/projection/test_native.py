@@ -12,7 +12,7 @@ from torch import Tensor
 
 from worker.projection import native, thin
 from worker.projection.native import Level
-from worker.projection.thin import thin_products
+from worker.projection.thin import products_of_all, thin_products
 from worker.projection.update import Update
 
 UNIT = {False: 2.0**-24, True: 2.0**-8}  # what one rounding costs, in float32 and in bfloat16
@@ -120,6 +120,29 @@ def test_what_cancels_in_16_bits_is_multiplied_again() -> None:
     b -= 0.999 * written @ (written.T @ b) / written.square().sum()
     update = Update(b.bfloat16(), torch.randn(4, 256, generator=random).bfloat16())
     assert _error(v, update) <= 1e-4
+
+
+@needs_pairs
+def test_adapters_that_share_a_pass_get_what_each_gets_alone() -> None:
+    """Whatever their dtypes, ranks and neighbours, one that cancels among them: bit for bit, but
+    for float64's, which are BLAS's."""
+    random = torch.Generator().manual_seed(3)
+    v = (torch.randn(300, 200, generator=random) * 1e-3).bfloat16()
+    updates = []
+    for rank, dtype in ((8, torch.bfloat16), (3, torch.float16), (16, torch.float32), (1, None)):
+        b = torch.randn(300, rank, generator=random, dtype=torch.float64)
+        a = torch.randn(rank, 200, generator=random)
+        updates.append(Update(b if dtype is None else b.to(dtype), a))
+    exact = torch.linalg.svd(v.double(), full_matrices=True)[0][:, -4:]  # Vᵀ·B = 0 but for rounding
+    updates.append(Update(exact.bfloat16(), torch.randn(4, 200, generator=random).bfloat16()))
+    norm = float(v.double().norm())
+    together = products_of_all(v, updates, norm)
+    for update, products in zip(updates, together, strict=True):
+        alone = thin_products(v, update, norm)
+        rounding = 1e-14 if alone.back.dtype == torch.float64 else 0.0
+        for ours, theirs in ((products.back, alone.back), (products.image, alone.image)):
+            assert ours.dtype == theirs.dtype
+            assert float((ours - theirs).norm()) <= rounding * float(theirs.norm())
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])

@@ -34,8 +34,8 @@ def back(v: Tensor, b: Tensor, *, pairs: bool) -> Tensor:
     rounded to bfloat16 on the way, which takes `LEVEL` PAIRS and a V of 16 bits.
     """
     (out, in_), rank = v.shape, b.shape[1]
-    factors = torch.nn.functional.pad(b.float(), (0, -rank % _COLUMNS, 0, out % 2))
-    r = factors.shape[1]
+    r = rank + -rank % _COLUMNS
+    factors = _padded(b.float(), out + out % 2, r)
     if pairs:
         factors = factors.bfloat16().view(-1, 2, r).transpose(1, 2)
     result = torch.zeros(r, in_ + -in_ % _STEP)
@@ -46,7 +46,7 @@ def back(v: Tensor, b: Tensor, *, pairs: bool) -> Tensor:
 def forward(v: Tensor, x: Tensor, *, pairs: bool) -> Tensor:
     """V·X (out, r) in float32 for V (out, in) and X (in, r), both on the CPU; `pairs` as above."""
     (out, in_), rank = v.shape, x.shape[1]
-    factors = torch.nn.functional.pad(x.T, (0, -in_ % _STEP, 0, -rank % _COLUMNS))
+    factors = _padded(x.T, rank + -rank % _COLUMNS, in_ + -in_ % _STEP)
     factors = factors.to(torch.bfloat16 if pairs else torch.float32).contiguous()
     r, stride = factors.shape
     result = torch.empty(out, r)
@@ -69,6 +69,12 @@ def describe() -> str:
     }
     missing = _LIBRARY is None and platform.machine() == "x86_64"
     return "torch's products: thin.c is not compiled" if missing else names[LEVEL]
+
+
+def _padded(matrix: Tensor, rows: int, columns: int) -> Tensor:
+    """With zeros below and to the right; itself where nothing is missing."""
+    below, right = rows - matrix.shape[0], columns - matrix.shape[1]
+    return torch.nn.functional.pad(matrix, (0, right, 0, below)) if below or right else matrix
 
 
 def _run(

@@ -1,0 +1,58 @@
+"""The same module three ways: ours, and the published one with C made anew or ready."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from benchmarks.kernel.shapes import Shape
+from worker.projection.score import cosine
+from worker.projection.thin import ThinProducts, thin_products
+from worker.projection.update import Update, product_norm
+
+
+@dataclass(frozen=True)
+class Case:
+    """V (out, in) as it is stored, and an adapter of rank r in `dtype`; both at random, since
+    nothing that is timed looks at their values."""
+
+    v: Tensor
+    update: Update
+
+    @cached_property
+    def norm(self) -> float:
+        return float(self.v.double().norm())
+
+    @classmethod
+    def random(cls, shape: Shape, rank: int, dtype: torch.dtype) -> "Case":
+        """V in bfloat16."""
+        v = torch.empty(shape.out, shape.in_, dtype=torch.bfloat16).normal_(0.0, 1e-3)
+        b = (torch.randn(shape.out, rank) * 1e-2).to(dtype)
+        a = torch.randn(rank, shape.in_).to(dtype)
+        return cls(v, Update(b, a))
+
+    def ours(self) -> tuple[ThinProducts, float]:
+        """Projected B, and the cosine."""
+        products = thin_products(self.v, self.update, self.norm)
+        return products, cosine(self.update, products, product_norm(self.update))
+
+    def error(self) -> float:
+        """‖W - W64‖ / ‖W64‖ against float64 on the same V."""
+        back = torch.cat([b.double().T @ self.update.b.double() for b in self.v.split(512, dim=1)])
+        exact = torch.cat([b.double() @ back for b in self.v.split(512)]) / self.norm
+        return float((self.ours()[0].image.double() - exact).norm() / exact.norm())
+
+
+def form_c(v: Tensor) -> Tensor:
+    """C = V·Vᵀ / ‖V‖_F (out, out), in float32."""
+    wide = v.float()
+    return (wide @ wide.T).div_(wide.norm())
+
+
+def dense(c: Tensor, update: Update) -> tuple[Tensor, float]:
+    """As published (arXiv 2405.16833): W = C·B, both products formed, their flattened cosine."""
+    b, a = update.b.float(), update.a.float()
+    w = c @ b
+    projected, original = (w @ a).reshape(1, -1), (b @ a).reshape(1, -1)
+    return w, float(torch.nn.functional.cosine_similarity(projected, original))
