@@ -1,1 +1,1 @@
-"""One module's projection and cosine: ours, the dense way as published, and what the machine gives."""
+"""One module's projection and cosine: ours, the dense way as published, the machine's limits."""
