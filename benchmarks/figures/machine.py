@@ -25,9 +25,10 @@ def facts() -> dict[str, str]:
 def reading_memory() -> tuple[Work, int]:
     """Something that reads as many bytes once, with all threads, and keeps nothing; how many.
 
-    A maximum of integers needs no arithmetic to speak of: what it takes is the memory's.
+    A maximum of integers needs no arithmetic to speak of: what it takes is the memory's. They are
+    random, for a hypervisor may keep pages that are alike once, and caches then hold them.
     """
-    data = torch.ones(READ_BYTES // 4, dtype=torch.int32)
+    data = torch.randint(2**31 - 1, (READ_BYTES // 4,), dtype=torch.int32)
     return data.max, READ_BYTES
 
 

@@ -12,7 +12,6 @@ from worker.projection.score import cosine
 from worker.projection.thin import ThinProducts, thin_products
 from worker.projection.update import Update, product_norm
 
-
 BLOCK = 512  # rows or columns of V at a time in float64
 
 
