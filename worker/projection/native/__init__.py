@@ -16,6 +16,7 @@ from torch import Tensor
 
 _COLUMNS = 8  # of B at a time: fewer are made up with zeros
 _STEP = 32  # elements of a row of V at a time
+_LINE_BYTES = 64
 _KINDS = {torch.bfloat16: 0, torch.float16: 1, torch.float32: 2}
 
 
@@ -38,19 +39,21 @@ def back(v: Tensor, b: Tensor, *, pairs: bool) -> Tensor:
     factors = _padded(b.float(), out + out % 2, r)
     if pairs:
         factors = factors.bfloat16().view(-1, 2, r).transpose(1, 2)
-    result = torch.zeros(r, in_ + -in_ % _STEP)
-    _run("thin_back", v, factors.contiguous(), pairs, r, result.shape[1], result)
-    return result[:rank, :in_].T
+    lead = _lead(v)
+    result = torch.zeros(r, _whole_steps(lead + in_))
+    _run("thin_back", v, lead, factors.contiguous(), pairs, r, result.shape[1], result)
+    return result[:rank, lead : lead + in_].T
 
 
 def forward(v: Tensor, x: Tensor, *, pairs: bool) -> Tensor:
     """V·X (out, r) in float32 for V (out, in) and X (in, r), both on the CPU; `pairs` as above."""
     (out, in_), rank = v.shape, x.shape[1]
-    factors = _padded(x.T, rank + -rank % _COLUMNS, in_ + -in_ % _STEP)
+    lead = _lead(v)
+    factors = _padded(x.T, rank + -rank % _COLUMNS, _whole_steps(lead + in_), left=lead)
     factors = factors.to(torch.bfloat16 if pairs else torch.float32).contiguous()
     r, stride = factors.shape
     result = torch.empty(out, r)
-    _run("thin_forward", v, factors, pairs, r, stride, result)
+    _run("thin_forward", v, lead, factors, pairs, r, stride, result)
     return result[:, :rank]
 
 
@@ -71,14 +74,32 @@ def describe() -> str:
     return "torch's products: thin.c is not compiled" if missing else names[LEVEL]
 
 
-def _padded(matrix: Tensor, rows: int, columns: int) -> Tensor:
-    """With zeros below and to the right; itself where nothing is missing."""
-    below, right = rows - matrix.shape[0], columns - matrix.shape[1]
-    return torch.nn.functional.pad(matrix, (0, right, 0, below)) if below or right else matrix
+def _lead(v: Tensor) -> int:
+    """Elements from the start of V's first cache line to V, which a header in a file has moved."""
+    return v.data_ptr() % _LINE_BYTES // v.element_size()
+
+
+def _whole_steps(elements: int) -> int:
+    return elements + -elements % _STEP
+
+
+def _padded(matrix: Tensor, rows: int, columns: int, left: int = 0) -> Tensor:
+    """With zeros around it; itself where nothing is missing."""
+    below, right = rows - matrix.shape[0], columns - left - matrix.shape[1]
+    if below or left or right:
+        return torch.nn.functional.pad(matrix, (left, right, 0, below))
+    return matrix
 
 
 def _run(
-    name: str, v: Tensor, factors: Tensor, pairs: bool, r: int, stride: int, result: Tensor
+    name: str,
+    v: Tensor,
+    lead: int,
+    factors: Tensor,
+    pairs: bool,
+    r: int,
+    stride: int,
+    result: Tensor,
 ) -> None:
     if _LIBRARY is None or not can(pairs=pairs):
         raise RuntimeError(f"{name} cannot run here: {describe()}")
@@ -87,7 +108,7 @@ def _run(
     getattr(_LIBRARY, name)(
         ctypes.c_void_p(v.data_ptr()),
         ctypes.c_int(_KINDS[v.dtype]),
-        *(ctypes.c_long(size) for size in v.shape),
+        *(ctypes.c_long(size) for size in (*v.shape, lead)),
         ctypes.c_void_p(factors.data_ptr()),
         ctypes.c_int(pairs),
         ctypes.c_long(r),

@@ -41,10 +41,13 @@ int thin_level(void) {
 #define TARGET_PAIRS __attribute__((target("avx512f,avx512bw,avx512bf16,fma,f16c")))
 #define INLINE static inline __attribute__((always_inline))
 
+/* `lead`: elements from the start of a cache line to V's first one. Steps are counted from there, so
+ * that they read whole lines wherever a file's header has put V: lines cut in two take up to three
+ * times as long. The first step begins at column -lead, then. */
 typedef struct {
     const void *data;
     enum kind kind;
-    long rows, columns;
+    long rows, columns, lead;
 } matrix;
 
 INLINE const char *element(matrix v, long row, long column) {
@@ -57,9 +60,21 @@ INLINE void ahead(matrix v, long row, long column) {
         _mm_prefetch(element(v, row, column), _MM_HINT_T1);
 }
 
-/* Elements `column` to `column + 15` of a row, those past `left` as zeros. */
-TARGET_FLOATS INLINE __m512 floats_at(matrix v, long row, long column, long left) {
-    __mmask16 mask = left >= 16 ? 0xffff : left <= 0 ? 0 : (__mmask16)((1u << left) - 1);
+#define WHOLE 0xffffffffu
+
+/* Which of the STEP elements from `column` on there are. */
+INLINE uint32_t there(matrix v, long column) {
+    uint32_t mask = WHOLE;
+    if (column < 0)
+        mask <<= -column;
+    if (v.columns - column < STEP)
+        mask &= (1u << (v.columns - column)) - 1;
+    return mask;
+}
+
+/* Elements `column` to `column + 15` of a row, as zeros those that are masked out. */
+TARGET_FLOATS INLINE __m512 floats_at(matrix v, long row, long column, uint32_t masked) {
+    __mmask16 mask = (__mmask16)masked;
     const char *from = element(v, row, column);
     if (v.kind == FLOAT32)
         return _mm512_maskz_loadu_ps(mask, from);
@@ -70,9 +85,8 @@ TARGET_FLOATS INLINE __m512 floats_at(matrix v, long row, long column, long left
     return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(wide));
 }
 
-/* Elements `column` to `column + 31` of a row of 16 bits as bfloat16, those past `left` as zeros. */
-TARGET_PAIRS INLINE __m512i pairs_at(matrix v, long row, long column, long left) {
-    __mmask32 mask = left >= STEP ? ~0u : (1u << left) - 1;
+/* Elements `column` to `column + 31` of a row of 16 bits as bfloat16, likewise. */
+TARGET_PAIRS INLINE __m512i pairs_at(matrix v, long row, long column, uint32_t mask) {
     __m512i stored = _mm512_maskz_loadu_epi16(mask, element(v, row, column));
     if (v.kind == BFLOAT16)
         return stored;
@@ -94,13 +108,13 @@ TARGET_FLOATS INLINE void store_sums(__m512 sums[COLUMNS][2], float *x, long str
 }
 
 /* Vᵀ·B: to STEP elements of COLUMNS rows of X add what rows `first` to `last` of V give. */
-TARGET_FLOATS INLINE void add_floats(matrix v, long first, long last, long column, long left,
+TARGET_FLOATS INLINE void add_floats(matrix v, long first, long last, long column, uint32_t mask,
                                      const float *b, long r, float *x, long stride) {
     __m512 sums[COLUMNS][2];
     load_sums(sums, x, stride);
     for (long row = first; row < last; row++) {
-        __m512 low = floats_at(v, row, column, left);
-        __m512 high = floats_at(v, row, column + 16, left - 16);
+        __m512 low = floats_at(v, row, column, mask);
+        __m512 high = floats_at(v, row, column + 16, mask >> 16);
         for (int c = 0; c < COLUMNS; c++) {
             __m512 factor = _mm512_set1_ps(b[row * r + c]);
             sums[c][0] = _mm512_fmadd_ps(low, factor, sums[c][0]);
@@ -110,16 +124,16 @@ TARGET_FLOATS INLINE void add_floats(matrix v, long first, long last, long colum
     store_sums(sums, x, stride);
 }
 
-/* The same two rows at a time; `b` holds those rows' factors as pairs of bfloat16. Elements come out
- * in the order in which `unpack` leaves them: see `in_order`. A last odd row is taken twice, its
+/* The same two rows at a time; `b` holds those rows' factors as pairs of bfloat16. Sums are in the
+ * order in which `unpack` leaves V's elements: see `in_order`. A last odd row is taken twice, its
  * second factor being zero. */
-TARGET_PAIRS INLINE void add_pairs(matrix v, long first, long last, long column, long left,
+TARGET_PAIRS INLINE void add_pairs(matrix v, long first, long last, long column, uint32_t mask,
                                    const uint32_t *b, long r, float *x, long stride) {
     __m512 sums[COLUMNS][2];
     load_sums(sums, x, stride);
     for (long row = first; row < last; row += 2) {
-        __m512i even = pairs_at(v, row, column, left);
-        __m512i odd = row + 1 < last ? pairs_at(v, row + 1, column, left) : even;
+        __m512i even = pairs_at(v, row, column, mask);
+        __m512i odd = row + 1 < last ? pairs_at(v, row + 1, column, mask) : even;
         __m512bh low = (__m512bh)_mm512_unpacklo_epi16(even, odd);
         __m512bh high = (__m512bh)_mm512_unpackhi_epi16(even, odd);
         for (int c = 0; c < COLUMNS; c++) {
@@ -140,21 +154,23 @@ TARGET_FLOATS INLINE void in_order(float *x) {
     _mm512_storeu_ps(x + 16, _mm512_permutex2var_ps(low, second, high));
 }
 
-/* V·X: DOTS rows of V with COLUMNS rows of X, whose rows are padded with zeros to whole steps. */
+/* V·X: DOTS rows of V with COLUMNS rows of X, whose rows have zeros where V has nothing. */
 TARGET_FLOATS INLINE void dot_floats(matrix v, const long rows[DOTS], const float *x, long stride,
                                      float sums[DOTS][COLUMNS]) {
     __m512 partial[DOTS][COLUMNS];
     for (int row = 0; row < DOTS; row++)
         for (int c = 0; c < COLUMNS; c++)
             partial[row][c] = _mm512_setzero_ps();
-    for (long column = 0; column < v.columns; column += 16) {
+    for (long place = 0; place < stride; place += 16) {
+        long step = place / STEP * STEP - v.lead;
+        uint32_t mask = there(v, step) >> place % STEP;
         __m512 taken[DOTS];
         for (int row = 0; row < DOTS; row++) {
-            taken[row] = floats_at(v, rows[row], column, v.columns - column);
-            ahead(v, rows[row] + AHEAD, column);
+            taken[row] = floats_at(v, rows[row], place - v.lead, mask);
+            ahead(v, rows[row] + AHEAD, place - v.lead);
         }
         for (int c = 0; c < COLUMNS; c++) {
-            __m512 factor = _mm512_loadu_ps(x + c * stride + column);
+            __m512 factor = _mm512_loadu_ps(x + c * stride + place);
             for (int row = 0; row < DOTS; row++)
                 partial[row][c] = _mm512_fmadd_ps(taken[row], factor, partial[row][c]);
         }
@@ -170,14 +186,15 @@ TARGET_PAIRS INLINE void dot_pairs(matrix v, const long rows[DOTS], const uint16
     for (int row = 0; row < DOTS; row++)
         for (int c = 0; c < COLUMNS; c++)
             partial[row][c] = _mm512_setzero_ps();
-    for (long column = 0; column < v.columns; column += STEP) {
+    for (long place = 0; place < stride; place += STEP) {
+        uint32_t mask = there(v, place - v.lead);
         __m512bh taken[DOTS];
         for (int row = 0; row < DOTS; row++) {
-            taken[row] = (__m512bh)pairs_at(v, rows[row], column, v.columns - column);
-            ahead(v, rows[row] + AHEAD, column);
+            taken[row] = (__m512bh)pairs_at(v, rows[row], place - v.lead, mask);
+            ahead(v, rows[row] + AHEAD, place - v.lead);
         }
         for (int c = 0; c < COLUMNS; c++) {
-            __m512bh factor = (__m512bh)_mm512_loadu_si512(x + c * stride + column);
+            __m512bh factor = (__m512bh)_mm512_loadu_si512(x + c * stride + place);
             for (int row = 0; row < DOTS; row++)
                 partial[row][c] = _mm512_dpbf16_ps(partial[row][c], taken[row], factor);
         }
@@ -187,23 +204,24 @@ TARGET_PAIRS INLINE void dot_pairs(matrix v, const long rows[DOTS], const uint16
             sums[row][c] = _mm512_reduce_add_ps(partial[row][c]);
 }
 
-/* Columns `from` to `to` of X (r, stride) = (Vᵀ·B)ᵀ. */
+/* Places `from` to `to` of X (r, stride): (Vᵀ·B)ᵀ after `lead` zeros. */
 TARGET_FLOATS INLINE void back_floats(matrix v, const float *b, long r, float *x, long stride,
                                       long from, long to) {
     long step = r > COLUMNS ? MORE_ROWS : FEW_ROWS;
     for (long first = 0; first < v.rows; first += step) {
         long last = first + step < v.rows ? first + step : v.rows;
-        for (long column = from; column < to; column += STEP) {
-            long left = v.columns - column;
+        for (long place = from; place < to; place += STEP) {
+            long column = place - v.lead;
+            uint32_t mask = there(v, column);
             if (r <= COLUMNS)
                 for (long row = last; row < last + step; row++)
                     ahead(v, row, column);
             for (long c = 0; c < r; c += COLUMNS) {
-                float *sums = x + c * stride + column;
-                if (left >= STEP)
-                    add_floats(v, first, last, column, STEP, b + c, r, sums, stride);
+                float *sums = x + c * stride + place;
+                if (mask == WHOLE)
+                    add_floats(v, first, last, column, WHOLE, b + c, r, sums, stride);
                 else
-                    add_floats(v, first, last, column, left, b + c, r, sums, stride);
+                    add_floats(v, first, last, column, mask, b + c, r, sums, stride);
             }
         }
     }
@@ -214,23 +232,24 @@ TARGET_PAIRS INLINE void back_pairs(matrix v, const uint32_t *b, long r, float *
     long step = r > COLUMNS ? MORE_ROWS : FEW_ROWS;
     for (long first = 0; first < v.rows; first += step) {
         long last = first + step < v.rows ? first + step : v.rows;
-        for (long column = from; column < to; column += STEP) {
-            long left = v.columns - column;
+        for (long place = from; place < to; place += STEP) {
+            long column = place - v.lead;
+            uint32_t mask = there(v, column);
             if (r <= COLUMNS)
                 for (long row = last; row < last + step; row++)
                     ahead(v, row, column);
             for (long c = 0; c < r; c += COLUMNS) {
-                float *sums = x + c * stride + column;
-                if (left >= STEP)
-                    add_pairs(v, first, last, column, STEP, b + c, r, sums, stride);
+                float *sums = x + c * stride + place;
+                if (mask == WHOLE)
+                    add_pairs(v, first, last, column, WHOLE, b + c, r, sums, stride);
                 else
-                    add_pairs(v, first, last, column, left, b + c, r, sums, stride);
+                    add_pairs(v, first, last, column, mask, b + c, r, sums, stride);
             }
         }
     }
-    for (long column = from; column < to; column += STEP)
+    for (long place = from; place < to; place += STEP)
         for (long c = 0; c < r; c++)
-            in_order(x + c * stride + column);
+            in_order(x + c * stride + place);
 }
 
 /* Rows `from` to `to` of Y (rows of V, r) = V·Xᵀ. */
@@ -292,12 +311,13 @@ TARGET_PAIRS static void forward_part_pairs(matrix v, const uint16_t *x, long r,
     FOR_KIND(v, forward_pairs(v, x, r, stride, y, from, to))
 }
 
-/* X (r, stride), zero at first, becomes (Vᵀ·B)ᵀ: r a multiple of COLUMNS, `stride` the columns of V
- * in whole STEPs. B is (rows of V, r) in float32; for pairs (half of these, rounded up, r, 2) in
- * bfloat16. The number of threads changes no bit of it: each has columns of its own. */
-void thin_back(const void *data, int kind, long rows, long columns, const void *b, int pairs, long r,
-               long stride, float *x, long threads) {
-    matrix v = {data, (enum kind)kind, rows, columns};
+/* X (r, stride), zero at first, becomes (Vᵀ·B)ᵀ after `lead` zeros: r is a multiple of COLUMNS, and
+ * `stride` of STEP, with room for `lead` and V's columns. B is (rows of V, r) in float32; for pairs
+ * (half of these, rounded up, r, 2) in bfloat16. The number of threads changes no bit of it: each
+ * has places of its own. */
+void thin_back(const void *data, int kind, long rows, long columns, long lead, const void *b,
+               int pairs, long r, long stride, float *x, long threads) {
+    matrix v = {data, (enum kind)kind, rows, columns, lead};
     long steps = stride / STEP;
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (long part = 0; part < threads; part++) {
@@ -309,11 +329,11 @@ void thin_back(const void *data, int kind, long rows, long columns, const void *
     }
 }
 
-/* Y (rows of V, r) = V·Xᵀ for X (r, stride) in float32 or, for pairs, in bfloat16, padded with
- * zeros. Each thread has rows of its own. */
-void thin_forward(const void *data, int kind, long rows, long columns, const void *x, int pairs,
-                  long r, long stride, float *y, long threads) {
-    matrix v = {data, (enum kind)kind, rows, columns};
+/* Y (rows of V, r) = V·Xᵀ for X (r, stride) as above, in float32 or, for pairs, in bfloat16. Each
+ * thread has rows of its own. */
+void thin_forward(const void *data, int kind, long rows, long columns, long lead, const void *x,
+                  int pairs, long r, long stride, float *y, long threads) {
+    matrix v = {data, (enum kind)kind, rows, columns, lead};
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (long part = 0; part < threads; part++) {
         long from = rows * part / threads, to = rows * (part + 1) / threads;
