@@ -9,11 +9,13 @@ import torch
 from benchmarks.figures.clock import Work
 
 READ_BYTES = 2**30
+CPU = torch.device("cpu")
 
 
-def facts() -> dict[str, str]:
+def facts(device: torch.device = CPU) -> dict[str, str]:
     """What a reader needs to compare figures with their own."""
     return {
+        **_of_gpu(device),
         "processor": _processor(),
         "cores": str(len(os.sched_getaffinity(0))),
         "threads": str(torch.get_num_threads()),
@@ -22,13 +24,30 @@ def facts() -> dict[str, str]:
     }
 
 
-def reading_memory() -> tuple[Work, int]:
-    """Something that reads as many bytes once, with all threads, and keeps nothing; how many.
+def reading_memory(device: torch.device = CPU, size: int = READ_BYTES) -> tuple[Work, int]:
+    """Something that reads `size` bytes once, with all threads, and keeps nothing; how many.
 
     A maximum of integers needs no arithmetic to speak of: what it takes is the memory's.
     """
-    data = torch.ones(READ_BYTES // 4, dtype=torch.int32)
-    return data.max, READ_BYTES
+    data = torch.ones(size // 4, dtype=torch.int32, device=device)
+    return data.max, size
+
+
+def copying_memory(device: torch.device = CPU, size: int = READ_BYTES) -> tuple[Work, int]:
+    """Something that copies half of `size` bytes to the other half; bytes read and written."""
+    data = torch.ones(2, size // 8, dtype=torch.int32, device=device)
+    return lambda: data[1].copy_(data[0]), size
+
+
+def _of_gpu(device: torch.device) -> dict[str, str]:
+    if device.type != "cuda":
+        return {}
+    card = torch.cuda.get_device_properties(device)
+    return {
+        "gpu": card.name,
+        "gpu memory": f"{card.total_memory / 2**30:.0f} GiB",
+        "cuda": torch.version.cuda or "-",
+    }
 
 
 def _processor() -> str:
