@@ -54,15 +54,12 @@ def _measure(device: torch.device, *, quick: bool, path: Path | None) -> int:
     ]
     torch.cuda.empty_cache()
     whole = adapters.measure(LLAMA_2_7B, ADAPTER_RANK, random, rounds=rounds)
-    asked = counts.count()
     result = Result(
         name="gpu",
         tables=[
             memory.table(where),
             *kernels.tables(modules, memory, where),
             adapters.table(whole, memory, where),
-            counts.counts_table(asked),
-            counts.predicted_table(asked),
         ],
         ratios=adapters.promised(whole, memory, where),
         machine=facts(device),

@@ -27,10 +27,13 @@ class Asked:
     launches: float
     waits: float
 
-    @property
-    def seconds(self) -> float:
-        """Of the host, whatever the device's speed."""
-        return LAUNCH * self.launches + WAIT * self.waits
+    def seconds(self, modules: int, device: float) -> float:
+        """Of an adapter that the device itself is busy with for `device` seconds.
+
+        Where each module is waited for, the host and the device take turns.
+        """
+        host = modules * (LAUNCH * self.launches + WAIT * self.waits)
+        return host + device if self.waits >= 1.0 else max(host, device)
 
 
 def count(shape: Shape = SHAPE, rank: int = RANK) -> list[Asked]:
@@ -69,11 +72,10 @@ def predicted_table(asked: list[Asked]) -> Table:
     for model in (LLAMA_2_7B, LLAMA_3_8B, LLAMA_3_70B):
         for card, speed in CARDS.items():
             seconds = moved(model) / (speed * 1e12 * REACHED)
-            hosts = [a.seconds * len(model.modules) for a in asked]
             rows.append(
                 [
                     model.name, card, moved(model) / 1e9, 1e3 * seconds,
-                    *(1e3 * max(seconds, host) for host in hosts),
+                    *(1e3 * a.seconds(len(model.modules), seconds) for a in asked),
                 ]
             )  # fmt: skip
     return Table(
@@ -85,9 +87,9 @@ def predicted_table(asked: list[Asked]) -> Table:
             f" at {REACHED:.0%} of the card's memory speed ("
             + ", ".join(f"{card} {speed} TB/s" for card, speed in CARDS.items())
             + f"). The host takes {1e6 * LAUNCH:.0f} µs for a launch and {1e6 * WAIT:.0f} µs for a"
-            " wait, beside the card; the longer of the two is shown, and what the host computes is"
-            " left out. Assumed, not measured; and"
-            " all of the adapter's V lies on the card, or on as many as it needs.",
+            " wait: beside the card's own time, but in turn with it where each module is waited"
+            " for. What the host computes is left out. Assumed, not measured; and all of the"
+            " adapter's V lies on the card, or on as many as it needs.",
         ),
         drawn=tuple(f"{a.way}, ms" for a in asked),
     )

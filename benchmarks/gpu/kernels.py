@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -89,39 +89,45 @@ def measure(
 
 
 def tables(measured: list[Measured], bandwidth: Bandwidth, where: str) -> list[Table]:
-    """Times and errors."""
-    return [
+    """Times, a table a rank, and errors."""
+    columns = (
+        "out × in", "ours, ms", "no waits, ms", "dense, ms", "C ready, ms", "dense / ours",
+        "C ready / ours", "of copying", "no waits, of copying", "beside V, MB",
+    )  # fmt: skip
+    times = [
         Table(
-            f"One module on {where}",
-            (
-                "out × in", "r", "ours, ms", "no waits, ms", "dense, ms", "C ready, ms",
-                "dense / ours", "C ready / ours", "of copying", "no waits, of copying",
-                "beside V, MB",
-            ),
-            [list(_cells(m, bandwidth)) for m in measured],
-            notes=(
-                "Ours: `thin_products` of V in bfloat16; the host waits for its norms. No waits:"
-                " its two products alone, launched one after the other.",
-                "Dense: the method as published in float32, C = V·Vᵀ/‖V‖ made, W = C·B, W·A and"
-                " B·A in full, their cosine; and the same with C ready.",
-                "Of copying: the bytes of V, read twice, a second, next to the bytes read and"
-                " written a second by a copy in the same run. Each V is read from memory: a"
-                f" gigabyte of them is gone through in turn. This device copies at"
-                f" {bandwidth.copied / 1e12:.2g} TB/s and reads at {bandwidth.read / 1e12:.2g}.",
-            ),
+            f"One module, r = {rank}, on {where}",
+            columns,
+            [list(_cells(m, bandwidth)) for m in measured if m.rank == rank],
             drawn=("ours, ms", "dense, ms", "C ready, ms"),
-        ),
-        Table(
-            f"Error of W on {where}",
-            ("out × in", "r", "ours", "dense"),
-            [[_name(m.shape), m.rank, m.error, m.dense_error] for m in measured],
-            notes=("‖W - W64‖ / ‖W64‖, W64 the same in float64 from the same V in bfloat16.",),
-        ),
-    ]  # fmt: skip
+        )
+        for rank in dict.fromkeys(m.rank for m in measured)
+    ]
+    times[-1] = replace(times[-1], notes=_notes(bandwidth))
+    errors = Table(
+        f"Error of W on {where}",
+        ("out × in", "r", "ours", "dense"),
+        [[_name(m.shape), m.rank, m.error, m.dense_error] for m in measured],
+        notes=("‖W - W64‖ / ‖W64‖, W64 the same in float64 from the same V in bfloat16.",),
+    )
+    return [*times, errors]
+
+
+def _notes(bandwidth: Bandwidth) -> tuple[str, ...]:
+    return (
+        "Ours: `thin_products` of V in bfloat16; the host waits for its norms. No waits: its two"
+        " products alone, launched one after the other.",
+        "Dense: the method as published in float32, C = V·Vᵀ/‖V‖ made, W = C·B, W·A and B·A in"
+        " full, their cosine; and the same with C ready.",
+        "Of copying: the bytes of V, read twice, a second, next to the bytes read and written a"
+        " second by a copy in the same run. Each V is read from memory, for more of them than a"
+        f" cache holds are gone through in turn. This device copies at"
+        f" {bandwidth.copied / 1e12:.2g} TB/s and reads at {bandwidth.read / 1e12:.2g}.",
+    )
 
 
 def _cells(m: Measured, bandwidth: Bandwidth) -> Iterator[Cell]:
-    yield from (_name(m.shape), m.rank, 1e3 * m.ours, 1e3 * m.launched)
+    yield from (_name(m.shape), 1e3 * m.ours, 1e3 * m.launched)
     for dense in (m.made, m.ready):
         yield None if dense is None else 1e3 * dense
     for dense in (m.made, m.ready):
