@@ -91,9 +91,9 @@ def scale_of(values: Sequence[float], left: float, width: float) -> Scale:
 
 
 def picture(bars: Bars) -> str:
-    """The whole of it. Raises `ValueError` if there is nothing to draw."""
-    if not bars.values:
-        raise ValueError(f"there is nothing to draw of {bars.title!r}")
+    """The whole of it. Raises `ValueError` for what would be drawn wrong or not at all."""
+    if not bars.values or min(bars.values) < 0.0 or len(bars.series) > len(COLOURS):
+        raise ValueError(f"no value, one below zero or too many series: {bars.title!r}")
     labels = [wrap(group.name, _LABEL_LETTERS) for group in bars.groups]
     left = _MARGIN + _LETTER * max(len(line) for label in labels for line in label) + 10
     scale = scale_of(bars.values, left, _WIDTH - left - _VALUE - _MARGIN)
@@ -150,7 +150,7 @@ def _label(lines: Sequence[str], left: float, at: float, tall: float) -> Iterato
 
 def _drawn(group: Group, scale: Scale, start: float, at: float, tall: float) -> Iterator[str]:
     y = at + (tall - _THICK * len(group.values)) / 2
-    for value, colour in zip(group.values, COLOURS, strict=False):
+    for value, colour in zip(group.values, COLOURS, strict=False):  # more colours than values
         if value is not None:
             end = scale(value)
             length = max(abs(end - start), 1.0)

@@ -61,7 +61,8 @@ def counts_table(asked: list[Asked]) -> Table:
         notes=(
             f"Counted on a CPU, for {COUNTED} modules of one shape, r = {RANK}. An operation is one"
             " of torch's that computes: a launch or more. A wait is a value asked for: what was"
-            " launched must end before the host launches more.",
+            " launched must end before the host launches more. `benchmarks/gpu/deferred.py` has the"
+            " scores with no wait between modules.",
         ),
     )
 
@@ -86,10 +87,11 @@ def predicted_table(asked: list[Asked]) -> Table:
             f"Moved: V in 16 bits twice, and U and Z of {DIRECTIONS} directions once in float32,"
             f" at {REACHED:.0%} of the card's memory speed ("
             + ", ".join(f"{card} {speed} TB/s" for card, speed in CARDS.items())
-            + f"). The host takes {1e6 * LAUNCH:.0f} µs for a launch and {1e6 * WAIT:.0f} µs for a"
-            " wait: beside the card's own time, but in turn with it where each module is waited"
-            " for. What the host computes is left out. Assumed, not measured; and all of the"
-            " adapter's V lies on the card, or on as many as it needs.",
+            + "). A product that first copies V to float32 moves five times as much.",
+            f"The host takes {1e6 * LAUNCH:.0f} µs for a launch and {1e6 * WAIT:.0f} µs for a wait:"
+            " beside the card's own time, but in turn with it where each module is waited for. What"
+            " the host computes is left out. All of this is assumed and not measured, and so is"
+            " that all of the adapter's V lies on the card, or on as many as it needs.",
         ),
         drawn=tuple(f"{a.way}, ms" for a in asked),
     )

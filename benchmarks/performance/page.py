@@ -70,7 +70,7 @@ def _section(section: Section, result: Result | None, machines: Sequence[Machine
     number = machines.index(result.machine) + 1
     parts = [
         head,
-        f"Measured on {result.date} on machine {number} by `python -m {section.command}`.",
+        f"Run on {result.date} on machine {number}: `python -m {section.command}`.",
         _held(result.ratios),
     ]
     for table in result.tables:

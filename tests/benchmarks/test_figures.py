@@ -1,10 +1,12 @@
 """What the speed benchmarks share: counts that are right, results that come back as they were."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
+from benchmarks.figures.clock import Work, in_turn
 from benchmarks.figures.operations import counted
 from benchmarks.figures.result import Ratio, Result, Table
 
@@ -45,6 +47,21 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
     assert list(back.tables[0].columns) == ["a", "b"]
     assert [list(row) for row in back.tables[0].rows] == [["x", 1.5], ["y", None]]
     assert back.ratios == made.ratios
+
+
+def test_works_take_turns() -> None:
+    """Each once for warmth, and then forth and back: what comes second is second no more often."""
+    order: list[str] = []
+
+    def clock(work: Work) -> float:
+        work()
+        return float(len(order))
+
+    works = {name: partial(order.append, name) for name in "ab"}
+    times = in_turn(works, 2, clock)
+    assert "".join(order) == "ab" + "abba"
+    assert times["a"].seconds == (3.0, 6.0)
+    assert (times["b"].best, times["b"].median) == (4.0, 4.5)
 
 
 @pytest.mark.parametrize(("value", "holds"), [(2.0, True), (2.1, False)])

@@ -105,7 +105,8 @@ def test_longer_bars_are_larger_values(drawn: list[float], other: float) -> None
     assert scale.logarithmic == (max(*drawn, other) / min(*drawn, other) > 10**1.5)
 
 
-def test_nothing_to_draw_is_an_error() -> None:
-    """An empty picture would look like a measurement."""
-    with pytest.raises(ValueError, match="nothing to draw"):
-        picture(Bars("t", "ms", ["a"], [Group("x", [None])]))
+@pytest.mark.parametrize("drawn", [[None], [-1.0], [1.0] * 7])
+def test_what_would_be_drawn_wrong_is_an_error(drawn: list[float | None]) -> None:
+    """An empty picture, a bar the wrong way, more series than there are colours."""
+    with pytest.raises(ValueError, match="'t'"):
+        picture(Bars("t", "ms", ["a"] * len(drawn), [Group("x", drawn)]))
