@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DATA ?= var/demo
 
-.PHONY: help demo demo-llm up test lint format docs fuzz real bench-align chaos contract efficacy clean
+.PHONY: help demo demo-llm up test lint format docs fuzz real bench bench-align chaos contract efficacy clean
 .DEFAULT_GOAL := help
 
 help:
@@ -42,6 +42,11 @@ fuzz: .venv/ready-dev ## mutated inputs for everything that reads an upload, som
 
 real: .venv/ready-real ## the tests on real weights (SmolLM2-135M, a LoRA of T5), some minutes
 	$(BIN)/python -m pytest -m real
+
+bench: .venv/ready-dev ## what a job costs, measured again, then docs/performance.md: ARGS=--quick
+	@failed=0; for name in kernel adapter service "gpu --device cpu --quick"; do \
+	  echo "== benchmarks.$$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || failed=1; \
+	done; $(BIN)/python -m benchmarks.performance; exit $$failed
 
 bench-align: .venv/ready-dev ## building an alignment of 2 × 4.5 GB next to reading, hashing, writing
 	$(BIN)/python -m benchmarks.align $(ARGS)

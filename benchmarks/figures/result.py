@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 from benchmarks.figures.machine import facts
 
@@ -17,12 +17,16 @@ Cell = str | int | float | None
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells; a number is shown with three digits. `notes`: sentences below it."""
+    """Rows of cells; a number is shown with three digits. `notes`: sentences below it.
+
+    `drawn`: the columns of numbers that a page shows as bars too, each row a group of them.
+    """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
+    drawn: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -61,17 +65,25 @@ class Result:
         for ratio in self.ratios:
             print(ratio)
 
-    def save(self, folder: Path = FOLDER) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
-        (folder / f"{self.name}.json").write_text(text + "\n")
+    def save(self, path: Path | None = None) -> None:
+        """As JSON, in the folder of all results unless told where."""
+        path = path or FOLDER / f"{self.name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """What `save` wrote."""
+        kept: dict[str, Any] = json.loads(path.read_text())
+        tables = [Table(**table) for table in kept.pop("tables")]
+        return cls(tables=tables, ratios=[Ratio(**r) for r in kept.pop("ratios")], **kept)
 
 
-def finish(result: Result) -> int:
+def finish(result: Result, path: Path | None = None) -> int:
     """Print and keep it; the exit status, 1 if a promised figure does not hold."""
     result.show()
     sys.stdout.flush()
-    result.save()
+    result.save(path)
     return 0 if all(ratio.holds for ratio in result.ratios) else 1
 
 

@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from benchmarks.figures.clock import in_turn, seconds_of
+from benchmarks.figures.dense import projected, projection
 from benchmarks.figures.result import Cell, Ratio, Result, Table, finish
 from benchmarks.kernel import limits
 from benchmarks.kernel.limits import Limits
 from benchmarks.kernel.shapes import RANKS, SHAPES, SQUARE, Shape
-from benchmarks.kernel.ways import Case, dense, form_c
+from benchmarks.kernel.ways import Case
 from worker.projection import native
 
 BEYOND_CACHE = 2**28  # bytes of all the matrices that are taken in turn
@@ -61,8 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _rows(shape: Shape, can: Limits) -> Iterator[list[Cell]]:
     case = Case.random(shape, 1, torch.bfloat16)
-    making = seconds_of(lambda: form_c(case.v))
-    c = form_c(case.v)
+    making = seconds_of(lambda: projection(case.v))
+    c = projection(case.v)
     for rank, dtype in itertools.product(RANKS, ADAPTERS):
         yield _row(shape, rank, dtype, c, making, can)
 
@@ -79,7 +80,7 @@ def _row(
     times = in_turn({str(n): case.ours for n, case in enumerate(cases)}, _rounds(cases))
     ours = min(of_one.best for of_one in times.values())
     others = in_turn(
-        {"torch": first.by_torch, "dense": lambda: dense(c, first.update)}, DENSE_ROUNDS
+        {"torch": first.by_torch, "dense": lambda: projected(c, first.update)}, DENSE_ROUNDS
     )
     torchs, ready = others["torch"].best, others["dense"].best
     reading = can.reading(2 * shape.elements)

@@ -54,17 +54,3 @@ class Case:
         back = torch.cat([block.double().T @ self.update.b.double() for block in columns])
         exact = torch.cat([block.double() @ back for block in rows]) / self.norm
         return float((self.ours()[0].image.double() - exact).norm() / exact.norm())
-
-
-def form_c(v: Tensor) -> Tensor:
-    """C = V·Vᵀ / ‖V‖_F (out, out), in float32."""
-    wide = v.float()
-    return (wide @ wide.T).div_(wide.norm())
-
-
-def dense(c: Tensor, update: Update) -> tuple[Tensor, float]:
-    """As published (arXiv 2405.16833): W = C·B, both products formed, their flattened cosine."""
-    b, a = update.b.float(), update.a.float()
-    w = c @ b
-    projected, original = (w @ a).reshape(1, -1), (b @ a).reshape(1, -1)
-    return w, float(torch.nn.functional.cosine_similarity(projected, original))

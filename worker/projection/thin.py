@@ -66,6 +66,13 @@ def products_of_all(v: Tensor, updates: Sequence[Update], norm: float) -> list[T
     return [found[n] for n in range(len(updates))]
 
 
+def both_products(v: Tensor, b: Tensor, norm: float) -> tuple[Tensor, Tensor]:
+    """Vᵀ·B (in, r) and C·B (out, r) in the coarsest arithmetic that B bears, whatever cancels."""
+    arithmetic = next(each for each in Arithmetic if _bears(v, b, each))
+    back = back_product(v, b, norm, arithmetic)
+    return back, forward_product(v, back, norm, arithmetic) / norm
+
+
 def back_product(v: Tensor, b: Tensor, norm: float, arithmetic: Arithmetic) -> Tensor:
     """Vᵀ·B (in, r) for V (out, in), B (out, r) and ‖V‖_F = `norm`, in float32 or float64."""
     if arithmetic == Arithmetic.SIXTEEN_BITS and v.is_cuda:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.figures.operations import counted
 from core.policy import Policy
 from tests.worker.making import exactly
 from worker.adapter.model import LoraModule
@@ -14,24 +14,6 @@ from worker.alignment.pair import ModuleShape
 from worker.judge import project_module, score_module
 
 OUT, IN, RANK = 600, 80, 4
-
-
-class LargestTensor(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Watches every operation of torch and keeps the size of the largest tensor that came out."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.elements = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        del types
-        result = func(*args, **(kwargs or {}))
-        for value in result if isinstance(result, tuple | list) else [result]:
-            if isinstance(value, torch.Tensor):
-                self.elements = max(self.elements, value.numel())
-        return result
 
 
 @pytest.mark.parametrize(
@@ -54,7 +36,7 @@ def test_nothing_as_large_as_c_is_made(method: dict[str, Any]) -> None:
     b = torch.randn(OUT, RANK, generator=random)
     module = LoraModule("m", "m", alpha=1.0, scaling=1.0, a=a, b=b)
     policy = Policy.model_validate(method)
-    with LargestTensor() as largest:
+    with counted() as operations:
         loaded = make_module("m", ModuleShape(OUT, IN, False), difference, Recipe("auto", 16))
         project_module(score_module(module, loaded, policy), loaded, policy)
-    assert OUT * IN <= largest.elements < OUT * OUT
+    assert OUT * IN <= operations.largest < OUT * OUT

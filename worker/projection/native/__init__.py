@@ -41,7 +41,7 @@ def back(v: Tensor, b: Tensor, *, pairs: bool) -> Tensor:
         factors = factors.bfloat16().view(-1, 2, r).transpose(1, 2)
     lead = _lead(v)
     result = torch.zeros(r, _whole_steps(lead + in_))
-    _run("thin_back", v, lead, factors.contiguous(), pairs, r, result.shape[1], result)
+    run("thin_back", v, lead, factors.contiguous(), pairs, r, result.shape[1], result)
     return result[:rank, lead : lead + in_].T
 
 
@@ -53,7 +53,7 @@ def forward(v: Tensor, x: Tensor, *, pairs: bool) -> Tensor:
     factors = factors.to(torch.bfloat16 if pairs else torch.float32).contiguous()
     r, stride = factors.shape
     result = torch.empty(out, r)
-    _run("thin_forward", v, lead, factors, pairs, r, stride, result)
+    run("thin_forward", v, lead, factors, pairs, r, stride, result)
     return result[:, :rank]
 
 
@@ -91,7 +91,7 @@ def _padded(matrix: Tensor, rows: int, columns: int, left: int = 0) -> Tensor:
     return matrix
 
 
-def _run(
+def run(
     name: str,
     v: Tensor,
     lead: int,
@@ -101,6 +101,7 @@ def _run(
     stride: int,
     result: Tensor,
 ) -> None:
+    """One call of the library: `v` is read once, into `result`; see `thin.c`."""
     if _LIBRARY is None or not can(pairs=pairs):
         raise RuntimeError(f"{name} cannot run here: {describe()}")
     if not v.is_contiguous() or v.device.type != "cpu" or (pairs and v.dtype == torch.float32):

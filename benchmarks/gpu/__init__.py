@@ -1,0 +1,1 @@
+"""The mathematics on a GPU: `python -m benchmarks.gpu`, with no package of others but torch."""

@@ -1,0 +1,1 @@
+"""docs/performance.md, from what the speed benchmarks kept."""
