@@ -131,8 +131,7 @@ def _well_conditioned(
     A refactored update is also what is written, chosen or not: the uploaded factors would give
     another product in every other precision, which is a way round the projection.
     """
-    uploaded = module.update
-    update = Update(uploaded.b.to(device), uploaded.a.to(device))
+    update = module.update.to(device)
     norm = product_norm(update)
     factor = conditioning(update, norm)
     if factor <= REFACTOR_ABOVE and survives_sixteen_bits(update, norm):

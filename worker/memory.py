@@ -2,7 +2,9 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import BoundedSemaphore, Lock
 from typing import Final, TypeVar
 
 import torch
@@ -26,21 +28,59 @@ class DeviceOutOfMemory(EngineError):
     code = "device_out_of_memory"
 
 
-def with_room(alignment: AlignmentSource, work: Callable[[], Result]) -> Result:
-    """What `work` returns. Where memory runs out it is called again, once half of what `alignment`
-    keeps warm is let go, and again without any of that. Raises `DeviceOutOfMemory` if that was not
-    enough.
+class Turns:
+    """Work of several threads on one device: side by side, or one alone."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._free = BoundedSemaphore(threads)
+        self._one = Lock()
+
+    @contextmanager
+    def beside_others(self) -> Iterator[None]:
+        with self._free:
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Waits for those at work."""
+        held = 0
+        with self._one:
+            try:
+                for _ in range(self._threads):
+                    self._free.acquire()
+                    held += 1
+                yield
+            finally:
+                for _ in range(held):
+                    self._free.release()
+
+
+def with_room(alignment: AlignmentSource, turns: Turns, work: Callable[[], Result]) -> Result:
+    """What `work` returns. Where memory runs out it is called again with no other beside it, once
+    half of what `alignment` keeps warm is let go, and again without any of that. Raises
+    `DeviceOutOfMemory` if that was not enough.
     """
-    for kept in KEPT:
+    try:
+        with turns.beside_others():
+            return _attempt(work)
+    except DeviceOutOfMemory as error:
+        why = str(error.__cause__)
+    # Not above: until it is handled, the error holds on to what `work` had on the device.
+    with turns.alone():
+        _make_room(alignment, KEPT[0], why)
         try:
             return _attempt(work)
         except DeviceOutOfMemory as error:
             why = str(error.__cause__)
-        # Not above: until it is handled, the error holds on to what `work` had on the device.
-        _log.warning("%s; of the warm modules %.0f %% are kept", why, 100 * kept)
-        alignment.keep_warm(kept)
-        torch.cuda.empty_cache()
-    return _attempt(work)
+        _make_room(alignment, KEPT[1], why)
+        return _attempt(work)
+
+
+def _make_room(alignment: AlignmentSource, kept: float, why: str) -> None:
+    _log.warning("%s; of the warm modules %.0f %% are kept", why, 100 * kept)
+    alignment.keep_warm(kept)
+    torch.cuda.empty_cache()
 
 
 def _attempt(work: Callable[[], Result]) -> Result:

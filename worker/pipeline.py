@@ -1,5 +1,7 @@
 """The story of one job: an adapter comes in, is judged, projected, written and verified."""
 
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,9 +16,10 @@ from worker.adapter import AdapterFiles, examine, load_adapter
 from worker.adapter.model import LoraModule
 from worker.adapter.verify import verify_written
 from worker.adapter.write import Written, as_uploaded, cast_for_output, write_adapter
+from worker.alignment.parallel import in_parallel, usual_workers
 from worker.alignment.source import AlignmentSource
 from worker.judge import Judged, grown_over_cap, project_module, score_module
-from worker.memory import with_room
+from worker.memory import Turns, with_room
 from worker.reporting import output_facts, policy_notes, provenance, rows, summary, verdict
 from worker.suspicion import signs_of_attack
 from worker.tracking import Tracker
@@ -51,10 +54,7 @@ def sanitize(
         adapter = load_adapter(examined)
 
     total = len(adapter.modules)
-    judged = [
-        with_room(alignment, partial(_judge, module, alignment, policy, tracker, done, total))
-        for done, module in enumerate(adapter.modules)
-    ]
+    judged = _judged(adapter.modules, alignment, policy, tracker)
     signs = signs_of_attack(judged)
     own = [*(f for j in judged for f in j.findings), *(s.finding for s in signs)]
     findings = [*adapter.findings, *under_policy(own, policy), *policy_notes(policy)]
@@ -107,21 +107,45 @@ def sanitize(
     )
 
 
+def _judged(
+    modules: Sequence[LoraModule], alignment: AlignmentSource, policy: Policy, tracker: Tracker
+) -> list[Judged]:
+    """Every module, several at once: while one is read and hashed another is multiplied."""
+    total = len(modules)
+    workers = min(usual_workers(), total)
+    turns = Turns(workers)
+
+    def judge(module: LoraModule, _desk: int) -> Judged:
+        work = partial(_judge, module, alignment, policy, tracker, workers)
+        return with_room(alignment, turns, work)
+
+    judged: dict[str, Judged] = {}
+
+    def step() -> None:
+        tracker.step("score", len(judged), total)
+
+    step()
+    made = in_parallel(judge, modules, range(workers), waiting=step, abandon=lambda: None)
+    with closing(made):
+        for one in made:
+            judged[one.module.path] = one
+            step()
+    return [judged[module.path] for module in modules]
+
+
 def _judge(
     module: LoraModule,
     alignment: AlignmentSource,
     policy: Policy,
     tracker: Tracker,
-    done: int,
-    total: int,
+    at_once: int,
 ) -> Judged:
-    tracker.step("score", done, total)
-    with tracker.stage("align"):
+    with tracker.stage("align", at_once=at_once):
         name = module.alignment_name
         loaded = alignment.module(name) if policy.loads_v else alignment.spectrum(name)
-    with tracker.stage("score"):
+    with tracker.stage("score", at_once=at_once):
         scored = score_module(module, loaded, policy)
-    with tracker.stage("project"):
+    with tracker.stage("project", at_once=at_once):
         return project_module(scored, loaded, policy)
 
 

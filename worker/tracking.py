@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 
 OnStep = Callable[[str, int, int], None]
 
@@ -13,17 +14,21 @@ class Tracker:
     def __init__(self, on_step: OnStep | None = None) -> None:
         self.timings: dict[str, float] = {}
         self._on_step = on_step
+        self._lock = Lock()
         self._started = time.perf_counter()
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a stage; one that is entered again adds up."""
+    def stage(self, name: str, *, at_once: int = 1) -> Iterator[None]:
+        """Time a stage; one that is entered again adds up. Where so many threads are `at_once` in
+        one, each adds that part of its time, and together they add what has passed.
+        """
         start = time.perf_counter()
         try:
             yield
         finally:
             spent = time.perf_counter() - start
-            self.timings[name] = self.timings.get(name, 0.0) + spent
+            with self._lock:
+                self.timings[name] = self.timings.get(name, 0.0) + spent / at_once
 
     def step(self, stage: str, done: int, total: int) -> None:
         if self._on_step is not None:

@@ -1,5 +1,6 @@
 """A device that runs out of memory: warm modules make way, and only then a job fails."""
 
+import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +19,10 @@ from tests.worker.alignment.tiers.making import build_small, published
 from tests.worker.desk import DONE, FAILED, Desk, build, make_desk
 from tests.worker.making import lora, save_adapter
 from tests.worker.service import Service
-from worker.adapter import AdapterFiles
+from worker.adapter import AdapterFiles, LoraModule
 from worker.alignment.tiers import ModuleLoader, RamTier
 from worker.judge import score_module
-from worker.memory import DeviceOutOfMemory, with_room
+from worker.memory import DeviceOutOfMemory, Turns, with_room
 from worker.pipeline import BaseNames, sanitize
 from worker.tracking import Tracker
 from worker.workshop import Workshop
@@ -94,6 +95,16 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that attempts can be counted."""
+    at_once(monkeypatch, 1)
+
+
+def at_once(patch: pytest.MonkeyPatch, workers: int) -> None:
+    patch.setattr("worker.pipeline.usual_workers", lambda: workers)
+
+
 def score_short(patch: pytest.MonkeyPatch, fault: Fault, times: int, start: int = FROM) -> Short:
     """Memory runs out while a module is judged."""
     short = Short(score_module, fault, times, start)
@@ -135,6 +146,35 @@ def test_a_module_that_found_no_room_is_judged_again(
     assert ram.used < before
 
 
+@pytest.mark.parametrize("workers", [2, 3])
+def test_it_is_judged_again_with_no_other_beside_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """Several run short at once: each tries again alone, and no bit tells of it."""
+    undisturbed = bench.job()
+    at_once(monkeypatch, workers)
+    short = threading.Barrier(workers)
+    at_work, failed = set[str](), set[str]()
+
+    def score(module: LoraModule, *others: Any) -> Any:
+        name = module.path
+        at_work.add(name)
+        try:
+            if len(failed) < workers and name not in failed:
+                short.wait(30)
+                failed.add(name)
+                on_a_gpu()
+            if name in failed:
+                assert at_work == {name}
+            return score_module(module, *others)
+        finally:
+            at_work.remove(name)
+
+    monkeypatch.setattr("worker.pipeline.score_module", score)
+    assert bench.job() == undisturbed
+    assert len(failed) == workers
+
+
 def test_what_a_module_had_on_the_device_is_let_go_before_the_warm_ones_are() -> None:
     """Its own tensors would be in the way of the next attempt: no error holds on to them."""
     held: list[weakref.ref[torch.Tensor]] = []
@@ -151,7 +191,7 @@ def test_what_a_module_had_on_the_device_is_let_go_before_the_warm_ones_are() ->
         on_a_gpu()
 
     with pytest.raises(DeviceOutOfMemory):
-        with_room(Warm(), work)  # type: ignore[arg-type]
+        with_room(Warm(), Turns(2), work)  # type: ignore[arg-type]
     assert gone == [True, True]
 
 

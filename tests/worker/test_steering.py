@@ -1,6 +1,7 @@
 """A worker and a job that others steer, with results in a folder and on S3 alike."""
 
 from collections.abc import Callable
+from threading import Lock
 from typing import Any, cast
 
 import pytest
@@ -11,6 +12,7 @@ from core.jobs import JobRequest, JobResult, JobState, now
 from core.store import layout
 from tests.worker.service import TENANT, Service
 from worker import following
+from worker.alignment.parallel import usual_workers
 from worker.courier import reconcile
 from worker.interrupts import Cancelled, Drained
 from worker.judge import score_module
@@ -46,13 +48,15 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def at_module(
     judged: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[int, Callable[[], None]], None]:
-    """Have something happen while the worker is at one module."""
+    """Have something happen while the worker is at one module; those beside it wait for that."""
+    happening = Lock()
 
     def arrange(number: int, happen: Callable[[], None]) -> None:
         def scoring(module: Any, *others: Any) -> Any:
-            judged.append(module.alignment_name)
-            if len(judged) == number:
-                happen()
+            with happening:
+                judged.append(module.alignment_name)
+                if len(judged) == number:
+                    happen()
             return score_module(module, *others)
 
         monkeypatch.setattr("worker.pipeline.score_module", scoring)
@@ -66,12 +70,12 @@ AtModule = Callable[[int, Callable[[], None]], None]
 def test_cancelled_job_stops_at_the_next_module(
     service: Service, judged: list[str], at_module: AtModule
 ) -> None:
-    """Not one more is judged, nothing is published, and the worker takes the next job."""
+    """None is begun after it, nothing is published, and the worker takes the next job."""
     record = service.register()
     request, other = service.accept(record), service.accept(record)
     at_module(3, lambda: cancel(service, request))
     service.worker().work(max_jobs=1, burst=True, logging_level="WARNING")
-    assert len(judged) == 3
+    assert 3 <= len(judged) < 3 + usual_workers()  # those beside it come to their end
     result = service.result(request)
     assert result is not None
     assert (result.state, result.started_at) == (JobState.CANCELLED, None)  # the API's own word
@@ -90,7 +94,7 @@ def test_cancel_that_redis_never_heard_of_stops_the_worker(
     request = service.accept(service.register())
     at_module(3, lambda: cancel(service, request, telling=False))
     service.work()
-    assert len(judged) == 3
+    assert 3 <= len(judged) < 3 + usual_workers()  # those beside it come to their end
     assert list(service.store.list(layout.results(TENANT))) == []
 
 

@@ -12,7 +12,7 @@ from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
 from worker.adapter.keys import canonical_key
 from worker.adapter.model import Adapter, LoraModule, common_rank_and_alpha
 from worker.alignment.source import AlignmentSource
-from worker.projection.update import Update, compress, difference_norm
+from worker.projection.update import Update, compress, is_finite, is_near
 from worker.safetensors_file import write_safetensors
 
 CAST_LOSS_LIMIT = 0.01  # of the product's norm, above which float32 is written
@@ -38,12 +38,12 @@ def as_uploaded(module: LoraModule) -> Written:
 
 def cast_for_output(module: LoraModule, update: Update, norm: float) -> Written:
     """`update` in the upload's dtypes, or in float32 where that loses over 1 % of `norm`."""
-    b, a = update.b.cpu().to(module.b.dtype), update.a.cpu().to(module.a.dtype)
-    wanted = Update(update.b.cpu(), update.a.cpu())
-    loss = difference_norm(Update(b, a), wanted)
-    if loss <= CAST_LOSS_LIMIT * norm and bool(torch.isfinite(b).all() & torch.isfinite(a).all()):
+    wanted = update.to(torch.device("cpu"))
+    b, a = wanted.b.to(module.b.dtype), wanted.a.to(module.a.dtype)
+    limit = CAST_LOSS_LIMIT * norm
+    if is_near(Update(b, a), wanted, limit) and is_finite(b) and is_finite(a):
         return Written(module, a, b, wanted, widened=False)
-    if difference_norm(Update(wanted.b.float(), wanted.a.float()), wanted) > CAST_LOSS_LIMIT * norm:
+    if not is_near(Update(wanted.b.float(), wanted.a.float()), wanted, limit):
         wanted = compress(wanted, wanted.rank)  # too small for float32 unless the factors share it
     wide_b, wide_a = wanted.b.float(), wanted.a.float()
     widened = (a.dtype, b.dtype) != (wide_a.dtype, wide_b.dtype)

@@ -37,9 +37,9 @@ def _blend(old: Update, new: Update, strength: float) -> Update:
     if strength == 1.0:
         return new
     if new.a is old.a:
-        return Update(torch.lerp(old.b.to(new.b.dtype), new.b, strength), old.a)
+        return old.with_b(torch.lerp(old.b.to(new.b.dtype), new.b, strength))
     if new.b is old.b:
-        return Update(old.b, torch.lerp(old.a.to(new.a.dtype), new.a, strength))
+        return old.with_a(torch.lerp(old.a.to(new.a.dtype), new.a, strength))
     return Update(
         torch.cat([(1.0 - strength) * old.b, strength * new.b], dim=1),
         torch.cat([old.a, new.a], dim=0),

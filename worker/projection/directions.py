@@ -36,19 +36,21 @@ def directions(update: Update, inside: Tensor) -> Directions:
 
     With A·Aᵀ = L·Lᵀ, the eigenvectors y_j of Lᵀ·BᵀB·L give p_j = B·L·y_j / σ_j.
     """
-    b, a = update.b.double(), update.a.double()
-    gram, seen = (a @ a.T).cpu(), inside.double().cpu()  # (r, r), (k, r)
-    values, vectors = torch.linalg.eigh(gram)
+    seen = inside.double().cpu()  # (k, r)
+    values, vectors = torch.linalg.eigh(update.a_gram)
     root = vectors * values.clamp(min=0.0).sqrt()  # (r, r)
-    energies, turns = torch.linalg.eigh(root.T @ (b.T @ b).cpu() @ root)  # σ_j² rising, y_j
+    energies, turns = torch.linalg.eigh(root.T @ update.b_gram @ root)  # σ_j² rising, y_j
     noticed = torch.minimum(NOTICEABLE * energies.sum(), NEAR_STRONGEST * energies[-1])
     kept = energies >= noticed
     count = int(kept.sum())
     if not len(inside):
         return Directions(count, 0.0, 0.0)
     overlaps = (seen @ root @ turns[:, kept]) ** 2 / energies[kept]  # (k, count)
+    few = 3 * len(seen) <= len(update.b)
     return Directions(
         count=count,
         purity=min(1.0, float(overlaps.max())),
-        confined=min(1.0, float(overlaps.sum(dim=0).max())) if 3 * len(seen) <= len(b) else 0.0,
+        confined=min(1.0, float(overlaps.sum(dim=0).max()))
+        if 3 * len(seen) <= len(update.b)
+        else 0.0,
     )

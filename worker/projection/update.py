@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -23,31 +24,67 @@ class Update:
     def rank(self) -> int:
         return int(self.a.shape[0])
 
+    @cached_property
+    def b_gram(self) -> Tensor:
+        """BᵀB (r, r) in float64, on the CPU: all that is asked of B's size comes from it."""
+        b = self.b.double()
+        return (b.T @ b).cpu()
+
+    @cached_property
+    def a_gram(self) -> Tensor:
+        """A·Aᵀ (r, r) in float64, on the CPU."""
+        a = self.a.double()
+        return (a @ a.T).cpu()
+
+    def to(self, device: torch.device) -> "Update":
+        """The same update there: itself, if it is there already."""
+        if self.b.device == device and self.a.device == device:
+            return self
+        return Update(self.b.to(device), self.a.to(device))
+
+    def with_b(self, b: Tensor) -> "Update":
+        """The update of another B and the same A, whose Gram matrix is not made again."""
+        other = Update(b, self.a)
+        if "a_gram" in self.__dict__:
+            other.__dict__["a_gram"] = self.a_gram
+        return other
+
+    def with_a(self, a: Tensor) -> "Update":
+        """The update of another A and the same B, whose Gram matrix is not made again."""
+        other = Update(self.b, a)
+        if "b_gram" in self.__dict__:
+            other.__dict__["b_gram"] = self.b_gram
+        return other
+
 
 def product_norm(update: Update) -> float:
     """‖B·A‖_F in float64, from r × r matrices; exact to rounding even where the factors cancel."""
-    b, a = update.b.double(), update.a.double()
-    squared = float(((b.T @ b) * (a @ a.T)).sum())  # tr(BᵀB·AAᵀ)
+    squared = float((update.b_gram * update.a_gram).sum())  # tr(BᵀB·AAᵀ)
     scale = factor_norms(update)
     if scale == 0.0:
         return 0.0
     if squared > 1e-4 * scale**2:
         return math.sqrt(squared)
-    return float(_core(b, a)[1].norm())
+    return float(_core(update.b.double(), update.a.double())[1].norm())
 
 
 def factor_norms(update: Update) -> float:
     """‖B‖_F·‖A‖_F, the most that ‖B·A‖_F can be."""
-    return float(update.b.double().norm() * update.a.double().norm())
+    return math.sqrt(float(update.b_gram.trace())) * math.sqrt(float(update.a_gram.trace()))
 
 
 def difference_norm(left: Update, right: Update) -> float:
     """‖B₁·A₁ - B₂·A₂‖_F in float64, without forming either product."""
     if torch.equal(left.a, right.a):
-        return product_norm(Update(left.b.double() - right.b.double(), left.a))
+        return product_norm(right.with_b(left.b.double() - right.b.double()))
     b = torch.cat([left.b.double(), -right.b.double()], dim=1)  # (out, r₁ + r₂)
     a = torch.cat([left.a.double(), right.a.double()], dim=0)  # (r₁ + r₂, in)
     return float(_core(b, a)[1].norm())
+
+
+def is_near(left: Update, right: Update, limit: float) -> bool:
+    """Whether ‖B₁·A₁ - B₂·A₂‖_F ≤ `limit`, for factors of the same shapes; NaN is near nothing."""
+    return _difference_bound(left, right) <= limit or difference_norm(left, right) <= limit
 
 
 def conditioning(update: Update, norm: float) -> float:
@@ -69,15 +106,17 @@ def survives_sixteen_bits(update: Update, norm: float) -> bool:
     Not where entries round together, nor where one factor underflows or overflows float16 and the
     other makes up for it: a reader in 16 bits would serve another product than the one judged.
     """
-    b, a = update.b.double(), update.a.double()
-    for dtype in SIXTEEN_BITS:
-        b16, a16 = update.b.to(dtype).double(), update.a.to(dtype).double()
-        if not bool(torch.isfinite(b16).all() & torch.isfinite(a16).all()):
-            return False
-        loss = product_norm(Update(b16 - b, a16)) + product_norm(Update(b, a16 - a))
-        if loss > ROUNDING_LIMIT * norm:
-            return False
-    return True
+    limit = ROUNDING_LIMIT * norm
+    largest = _largest(update.b_gram), _largest(update.a_gram)
+    return all(
+        _rounding_bound(update, largest, dtype) <= limit or _survives(update, dtype, limit)
+        for dtype in SIXTEEN_BITS
+    )
+
+
+def is_finite(factor: Tensor) -> bool:
+    """True without NaN or infinity; the squares of what float32 holds do not overflow float64."""
+    return math.isfinite(_norm(factor))
 
 
 def balanced(update: Update) -> Update:
@@ -111,6 +150,54 @@ def compress(update: Update, rank: int) -> Update:
     new_b = q_b @ (left[:, :kept] * root)  # (out, kept)
     new_a = (root[:, None] * right[:kept]) @ q_a.T  # (kept, in)
     return _padded(Update(new_b, new_a), rank)
+
+
+def _survives(update: Update, dtype: torch.dtype, limit: float) -> bool:
+    b16, a16 = update.b.to(dtype), update.a.to(dtype)
+    if not (is_finite(b16) and is_finite(a16)):
+        return False
+    # What rounding took away has no more digits than what it was taken from.
+    loss = product_norm(Update(b16 - update.b, a16))
+    return loss + product_norm(update.with_a(a16 - update.a)) <= limit
+
+
+def _rounding_bound(update: Update, largest: tuple[float, float], dtype: torch.dtype) -> float:
+    """What rounding both factors costs at most, from their Gram matrices and the `largest` singular
+    value of each; infinite where an entry may be too large for `dtype`.
+
+    ‖ΔB·(A+ΔA)‖ + ‖B·ΔA‖ for roundings of half a unit in the last place.
+    """
+    kind = torch.finfo(dtype)
+    b, a = math.sqrt(float(update.b_gram.trace())), math.sqrt(float(update.a_gram.trace()))
+    if not max(b, a) < kind.max:
+        return math.inf
+    half, least = kind.eps / 2, kind.smallest_normal * kind.eps / 2
+    lost_b = half * b + least * math.sqrt(update.b.numel())  # ‖ΔB‖_F
+    lost_a = half * a + least * math.sqrt(update.a.numel())  # ‖ΔA‖_F
+    return lost_b * (largest[1] + lost_a) + largest[0] * lost_a
+
+
+def _largest(gram: Tensor) -> float:
+    """The largest singular value of the factor whose Gram matrix this is."""
+    return math.sqrt(max(0.0, float(torch.linalg.eigvalsh(gram)[-1])))
+
+
+def _difference_bound(left: Update, right: Update) -> float:
+    """‖B₁-B₂‖·‖A₁‖ + ‖B₂‖·‖A₁-A₂‖, which the norm of the difference cannot pass: a fraction of its
+    cost, and enough for most updates."""
+    b, a = _distance(left.b, right.b), _distance(left.a, right.a)
+    return (b and b * _norm(left.a)) + (a and a * _norm(right.b))
+
+
+def _distance(left: Tensor, right: Tensor) -> float:
+    """‖left - right‖_F."""
+    return 0.0 if left is right else _norm(left.double() - right.double())
+
+
+def _norm(factor: Tensor) -> float:
+    """‖factor‖_F, summed in float64."""
+    flat = factor.double().reshape(-1)
+    return math.sqrt(float(torch.dot(flat, flat)))
 
 
 def _core(b: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -12,4 +12,4 @@ def safe_lora(
     """`C·B` is at hand from scoring; A stays."""
     del alignment, policy, k
     assert products is not None  # noqa: S101  (the policy's validator holds this)
-    return Update(products.image, update.a)
+    return update.with_b(products.image)

@@ -12,4 +12,4 @@ def subspace(
     """Keeps what lies in V's top `k` left singular directions; A stays."""
     del products, policy
     u = alignment.u[:, :k].to(update.b.dtype)  # (out, k)
-    return Update(u @ (u.T @ update.b), update.a)
+    return update.with_b(u @ (u.T @ update.b))

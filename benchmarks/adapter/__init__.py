@@ -1,0 +1,1 @@
+"""How long sanitizing an adapter takes next to what its alignment's bytes cost at the least."""
