@@ -120,7 +120,7 @@ def _products(
     image = forward_product(v, back, norm, arithmetic) / norm  # (out, Σr)
     split = (torch.split(product, ranks, dim=1) for product in (back, image))
     each = zip(updates, *split, strict=True)
-    return [ThinProducts(x, w, product_norm(Update(w, update.a))) for update, x, w in each]
+    return [ThinProducts(x, w, product_norm(update.with_b(w))) for update, x, w in each]
 
 
 def _no_products(v: Tensor, update: Update) -> ThinProducts:
