@@ -1,11 +1,10 @@
 """Jobs: post an adapter, see how it fares."""
 
 import logging
-import time
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated
 
-import anyio
 from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -32,15 +31,15 @@ from app.views import (
     mark_accepted,
     snapshot,
 )
+from app.waiting import awaited
 from core.codes.adapters import ARCHIVES, PARTS, SOURCES
 from core.errors import RecordUnreadable, UnsupportedMediaType
-from core.jobs import JOB_ID_PATTERN, JobRequest, JobState
+from core.jobs import JOB_ID_PATTERN, JobState
 from core.tenant_limits import upload_limit
 
 _log = logging.getLogger(__name__)
 _MAX_JSON = 256 * 2**10
 _SCANNED = 200  # jobs looked at for one page, whatever fits
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 _REFUSED = problems(
     *(*JSON_BODY, "body_empty", *PARTS, *ARCHIVES, *SOURCES, *SENT_AHEAD, *IDEMPOTENT),
@@ -133,24 +132,13 @@ async def get_job(
     ] = 0,
 ) -> JobView:
     job = await run_in_threadpool(find_job, services, caller.tenant, job_id)
+
+    async def look() -> Snapshot:
+        return await run_in_threadpool(snapshot, services, job)
+
     seconds = min(wait, services.settings.limits.wait)
-    return job_view(await _awaited(request, services, job, seconds))
-
-
-async def _awaited(
-    request: Request, services: Services, job: JobRequest, seconds: float
-) -> Snapshot:
-    """The job once it has ended, or as it is when the time is up or the caller has gone."""
-    deadline = time.monotonic() + seconds
-    pause = _FIRST_PAUSE
-    while True:
-        seen = await run_in_threadpool(snapshot, services, job)
-        left = deadline - time.monotonic()
-        over = seen.state.final or left <= 0 or services.closing.is_set()
-        if over or await request.is_disconnected():
-            return seen
-        await anyio.sleep(min(pause, left))
-        pause = min(2 * pause, _LONGEST_PAUSE)
+    is_over = attrgetter("state.final")
+    return job_view(await awaited(services, request, job_id, seconds, look, is_over=is_over))
 
 
 def _seen(

@@ -1,0 +1,94 @@
+"""The real API and the real worker, with one job more that does nothing.
+
+`python -m benchmarks.service.noop serve PORT` is `safelora-gate serve` whose application has one
+resource more: a POST puts a job that does nothing onto the gate's own queue, a GET waits for its
+end as `/v1/jobs/{id}` does. `… worker` is `python -m worker run` with that task on its list.
+"""
+
+import argparse
+import logging
+import secrets
+import sys
+from collections.abc import Mapping
+from unittest.mock import patch
+
+from fastapi import APIRouter, FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+import app.serving
+import worker.gpu
+from app.access.callers import JobsCaller
+from app.main import create_app
+from app.services import Served
+from app.waiting import awaited
+from core.events import ended_mark
+from core.settings import Settings, load_settings
+from worker.tasks import Task, Tasks
+
+NOOP = "benchmarks.service.noop"
+PATH = "/v1/noop"
+_KEPT = 60  # seconds, as of a job of the service
+
+router = APIRouter(prefix=PATH)
+
+
+@router.post("", status_code=202)
+def post(services: Served, caller: JobsCaller) -> dict[str, str]:
+    """Nothing is stored: what is left is a job on the queue."""
+    del caller
+    job_id = secrets.token_hex(13)
+    services.queue.rq.enqueue_call(
+        NOOP, kwargs={"job_id": job_id}, job_id=job_id, timeout=900, result_ttl=_KEPT
+    )
+    return {"id": job_id, "state": "queued"}
+
+
+@router.get("/{job_id}")
+async def get(
+    request: Request, services: Served, caller: JobsCaller, job_id: str, wait: float = 0
+) -> dict[str, str]:
+    del caller
+
+    async def state() -> str:
+        has_ended = await run_in_threadpool(services.queue.redis.exists, ended_mark(job_id))
+        return "succeeded" if has_ended else "queued"
+
+    seen = await awaited(services, request, job_id, wait, state, is_over=lambda s: s != "queued")
+    return {"id": job_id, "state": seen}
+
+
+class TasksWithNoop(Tasks):
+    @property
+    def by_name(self) -> Mapping[str, Task]:
+        return {**super().by_name, NOOP: self.noop}
+
+    def noop(self, *, job_id: str, attempts_left: int) -> None:
+        """Tells its end as a job of the service does, or nobody could wait for it so."""
+        del attempts_left
+        self.queue.events.ended(job_id)
+
+
+def _app(settings: Settings) -> FastAPI:
+    application = create_app(settings)
+    application.include_router(router)
+    return application
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=["serve", "worker"])
+    parser.add_argument("port", type=int, nargs="?", default=0)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    settings = load_settings()
+    if options.part == "serve":
+        with patch.object(app.serving, "create_app", _app):
+            app.serving.run(settings, "127.0.0.1", options.port)
+        return 0
+    with patch.object(worker.gpu, "Tasks", TasksWithNoop):
+        return worker.gpu.run_process(settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
