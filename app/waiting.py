@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeVar
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from app.services import Services
@@ -21,20 +22,20 @@ async def awaited(
     request: Request,
     job_id: str,
     seconds: float,
-    look: Callable[[], Awaitable[Seen]],
+    look: Callable[[], Seen],
     *,
     is_over: Callable[[Seen], bool],
 ) -> Seen:
-    """What `look` sees once that `is_over`, or when the time is up, the caller has gone or the
-    process is to end."""
+    """What `look`, which blocks, sees once that `is_over`, or when the time is up, the caller has
+    gone or the process is to end."""
     deadline = time.monotonic() + seconds
     pause = _FIRST_PAUSE
     if seconds <= 0:
-        return await look()
+        return await run_in_threadpool(look)
     with services.ends.of(job_id) as told:
         while True:
             told.clear()  # before the look: what is told from here on may be news to it
-            seen = await look()
+            seen = await run_in_threadpool(look)
             left = deadline - time.monotonic()
             if is_over(seen) or left <= 0 or services.closing.is_set():
                 return seen

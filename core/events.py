@@ -38,12 +38,17 @@ class JobEvents:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    def queued(self, job_id: str) -> None:
-        """It waits for a worker, and has no end: a mark of one is of an earlier job of this id."""
-        with redis_errors(), self._redis.pipeline() as pipeline:
-            _add(pipeline, job_id, "queued")
-            pipeline.delete(ended_mark(job_id))
-            pipeline.execute()
+    def queued(self, job_id: str, pipeline: Pipeline | None = None) -> None:
+        """It waits for a worker, and has no end: a mark of one is of an earlier job of this id.
+
+        Told with whatever else `pipeline` does, if one is given.
+        """
+        with redis_errors(), self._redis.pipeline() as own:
+            told = own if pipeline is None else pipeline
+            _add(told, job_id, "queued")
+            told.delete(ended_mark(job_id))
+            if pipeline is None:
+                own.execute()
 
     def running(self, job_id: str, progress: Progress, *, begins: bool) -> bool:
         """A worker has it in hand, since now if it `begins`; True if an end was marked."""

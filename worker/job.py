@@ -53,9 +53,10 @@ def run_job(request: JobRequest, workshop: Workshop, tracker: Tracker, folder: P
     with tracker.stage("fetch"):
         upload = _fetch(request, workshop, folder / "input")
     names = upload.files.other_names
-    earlier = _committed(request, workshop, upload.digests, names)
-    if earlier is not None:
-        return earlier
+    if upload.digests != known or names != tuple(request.other_names):
+        earlier = _committed(request, workshop, upload.digests, names)
+        if earlier is not None:
+            return earlier
     output = folder / "output"
     output.mkdir()
     with workshop.alignment(request.alignment.id, request.alignment.name) as alignment:
@@ -170,9 +171,12 @@ def _publish(
         files.append(file_facts(output / ATTESTATION))
     if workshop.settings.store.kind == "s3" and report.output is not None:
         files.append(_archive(output))
-    for file in files:
-        key = layout.output(request.tenant, recipe, output_digest, file.name)
-        workshop.store.put_file(key, output / file.name)
+    workshop.store.put_files(
+        {
+            layout.output(request.tenant, recipe, output_digest, file.name): output / file.name
+            for file in files
+        }
+    )
     commit = Commit(
         recipe=recipe,
         state=JobState.REJECTED if report.verdict == "rejected" else JobState.SUCCEEDED,

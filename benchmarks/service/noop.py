@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from unittest.mock import patch
 
 from fastapi import APIRouter, FastAPI
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 import app.serving
@@ -50,9 +49,8 @@ async def get(
 ) -> dict[str, str]:
     del caller
 
-    async def state() -> str:
-        has_ended = await run_in_threadpool(services.queue.redis.exists, ended_mark(job_id))
-        return "succeeded" if has_ended else "queued"
+    def state() -> str:
+        return "succeeded" if services.queue.redis.exists(ended_mark(job_id)) else "queued"
 
     seen = await awaited(services, request, job_id, wait, state, is_over=lambda s: s != "queued")
     return {"id": job_id, "state": seen}

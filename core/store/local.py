@@ -6,8 +6,8 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from itertools import islice
@@ -64,6 +64,23 @@ class LocalStore:
             raise unreadable(path, error) from error
         with source:
             return self._store(key, source, if_absent=False)
+
+    def put_files(self, files: Mapping[str, Path]) -> None:
+        with ExitStack() as stack:
+            writers = []
+            for key, path in files.items():
+                writer = self.writer(key)
+                stack.callback(writer.abort)
+                try:
+                    source = stack.enter_context(path.open("rb"))
+                except OSError as error:
+                    raise unreadable(path, error) from error
+                shutil.copyfileobj(source, writer, CHUNK)
+                writers.append(writer)
+            self.commit_all(writers)
+
+    def commit_all(self, writers: Sequence[ObjectWriter]) -> None:
+        commit_together([writer for writer in writers if isinstance(writer, LocalWriter)])
 
     def writer(self, key: str, *, if_absent: bool = False) -> ObjectWriter:
         target = self._path(key)
@@ -227,15 +244,30 @@ class LocalWriter(ObjectWriter):
             self._file.write(data)
 
     def commit(self) -> ObjectInfo:
+        return commit_together([self])[0]
+
+    def settle(self) -> ObjectInfo:
+        """All bytes are on the disk, under no name yet. Raises `StoreError`."""
         with _failures("store", self._key), self._file as file:
             file.flush()
             os.fsync(file.fileno())
             # The kernel's own stamp may stand still for milliseconds: too coarse for an ETag.
             os.utime(file.fileno(), ns=(now := time.time_ns(), now))
-            info = _info(self._key, os.fstat(file.fileno()))
-            _publish(self._temporary, self._target, if_absent=self._if_absent)
+            return _info(self._key, os.fstat(file.fileno()))
+
+    def publish(self) -> set[Path]:
+        """What is settled gets its name; the folders whose new names have yet to be made to last.
+        Raises `StoreError`."""
+        with _failures("store", self._key):
+            changed = _publish(self._temporary, self._target, if_absent=self._if_absent)
         self.abort()  # what is left of it: its first name
-        return info
+        return changed
+
+    def sync(self, folders: Iterable[Path]) -> None:
+        with _failures("store", self._key):
+            for folder in folders:
+                with suppress(FileNotFoundError):  # already deleted again
+                    sync_folder(folder)
 
     def abort(self) -> None:
         try:
@@ -243,6 +275,19 @@ class LocalWriter(ObjectWriter):
             self._temporary.unlink(missing_ok=True)
         except OSError as error:
             _log.warning("what was written of %s stays behind: %s", self._key, error)
+
+
+def commit_together(writers: Sequence[LocalWriter]) -> list[ObjectInfo]:
+    """Commit all, each folder's new names made to last once. Raises `StoreError`."""
+    infos = [writer.settle() for writer in writers]
+    changed: set[Path] = set()
+    try:
+        for writer in writers:
+            changed |= writer.publish()
+    finally:
+        if writers:
+            writers[-1].sync(changed)
+    return infos
 
 
 def _check_version(key: str, file: BinaryIO, etag: str | None) -> None:
@@ -268,11 +313,12 @@ def _children(path: Path) -> list[str]:
         )
 
 
-def _publish(temporary: Path, target: Path, *, if_absent: bool) -> None:
-    """Give the finished file its name, in one step, and make that last."""
+def _publish(temporary: Path, target: Path, *, if_absent: bool) -> set[Path]:
+    """Give the finished file its name, in one step; the folders that have a new name in them."""
+    changed = {target.parent}
     for attempt in range(1, _PUBLISH_ATTEMPTS + 1):
         try:
-            _make_folder(target.parent)
+            changed |= _make_folder(target.parent)
             if if_absent:
                 _link_new(temporary, target)
             else:
@@ -285,8 +331,7 @@ def _publish(temporary: Path, target: Path, *, if_absent: bool) -> None:
             # A delete next door found the folder still empty and removed it: make it again.
             if attempt == _PUBLISH_ATTEMPTS:
                 raise
-    with suppress(FileNotFoundError):  # already deleted again
-        sync_folder(target.parent)
+    return changed
 
 
 def _link_new(temporary: Path, target: Path) -> None:
@@ -299,13 +344,13 @@ def _link_new(temporary: Path, target: Path) -> None:
         raise ObjectExists(f"{target.name!r} exists already: another writer was first.") from error
 
 
-def _make_folder(folder: Path) -> None:
-    """`mkdir -p`, each new name made to last in the folder above it."""
+def _make_folder(folder: Path) -> set[Path]:
+    """`mkdir -p`; the folders that have a new name in them."""
     if folder.is_dir():
-        return
-    _make_folder(folder.parent)
+        return set()
+    changed = _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
+    return {*changed, folder.parent}
 
 
 def _info(key: str, status: os.stat_result) -> ObjectInfo:

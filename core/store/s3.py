@@ -3,7 +3,7 @@
 import io
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -36,6 +36,7 @@ from core.store.s3_stream import ObjectStream, bare_etag, check_answer
 from core.store.s3_uploads import abort_upload, uploads
 from core.store.s3_writer import WRITER, S3Writer, content_md5
 from core.store.settings import S3Settings
+from core.store.together import at_once
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -104,6 +105,16 @@ class S3Store:
         return ObjectInfo(key, len(data), bare_etag(etag))
 
     def put_file(self, key: str, path: Path) -> ObjectInfo:
+        self._upload(key, path)
+        return self._stored(key)
+
+    def put_files(self, files: Mapping[str, Path]) -> None:
+        at_once(lambda item: self._upload(*item), list(files.items()))
+
+    def commit_all(self, writers: Sequence[ObjectWriter]) -> None:
+        at_once(lambda writer: writer.commit(), writers)
+
+    def _upload(self, key: str, path: Path) -> None:
         place = self._place(key)
         transfer = TransferConfig(
             multipart_threshold=_PART, multipart_chunksize=_PART, max_concurrency=_PART_THREADS
@@ -113,7 +124,6 @@ class S3Store:
                 self._client.upload_file(str(path), self._bucket, place, Config=transfer)
             except OSError as error:
                 raise unreadable(path, error) from error
-        return self._stored(key)
 
     def writer(self, key: str, *, if_absent: bool = False) -> ObjectWriter:
         return S3Writer(self, self._client, self._bucket, self._place(key), key, if_absent)
