@@ -47,19 +47,22 @@ def skip_reconcile() -> None:
 def flip_byte() -> None:
     """One in twenty of the sanitized adapters has another last byte in the store."""
 
-    def flipped(put_files: Method) -> Method:
-        def put_flipped(store: object, files: Mapping[str, Path]) -> Any:
+    def flipped(put_all: Method) -> Method:
+        def put_flipped(store: object, objects: Mapping[str, bytes | Path]) -> Any:
             with TemporaryDirectory() as folder:
                 others = {
                     key: _flipped(path, Path(folder))
-                    for key, path in files.items()
-                    if key.endswith(f"/{ADAPTER_MODEL}") and "/results/" in key and is_drawn(key)
+                    for key, path in objects.items()
+                    if isinstance(path, Path)
+                    and key.endswith(f"/{ADAPTER_MODEL}")
+                    and "/results/" in key
+                    and is_drawn(key)
                 }
-                return put_files(store, {**files, **others})
+                return put_all(store, {**objects, **others})
 
         return put_flipped
 
-    _replace_in_stores("put_files", flipped)
+    _replace_in_stores("put_all", flipped)
 
 
 def _flipped(path: Path, folder: Path) -> Path:

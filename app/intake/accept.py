@@ -65,7 +65,8 @@ def accept(
     if claimed is not None:
         idempotency.check_version(version)
     job_id = claimed or _claimed_id(idempotency, key, order.arrival, version)
-    services.records.announce(caller.tenant, job_id)
+    if order.arrival is None or not order.arrival.has_announced(job_id):
+        services.records.announce(caller.tenant, job_id)
     if pinned.files:
         files = [_own(services, caller, job_id, file) for file in pinned.files]
     else:

@@ -60,6 +60,10 @@ class Arrival:
         self._store.commit_all(self._open)
         self._open = []
 
+    def has_announced(self, job_id: str) -> bool:
+        """Whether it is this id whose mark was put; `inputs` sees to it that it is not too old."""
+        return self._marked and job_id == self.job_id
+
     def key(self, name: str) -> str:
         return layout.job_input(self._tenant, self.job_id, name)
 

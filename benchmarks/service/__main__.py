@@ -26,7 +26,7 @@ from tests.servers import SeaweedServer, ValkeyServer
 
 NOOP, SMALL, MIDDLE, BIG = "no-op", "tiny", "17 MB", "160 MB"
 KINDS = {
-    SMALL: Kind(SMALL, TINY, modules=2, rank=2),
+    SMALL: Kind(SMALL, TINY, modules=1, rank=2),
     MIDDLE: Kind(MIDDLE, LARGE, modules=32, rank=128),
     BIG: Kind(BIG, LARGE, modules=306, rank=128),
 }

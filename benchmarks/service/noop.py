@@ -1,29 +1,25 @@
-"""The real API and the real worker, with one job more that does nothing.
+"""The real API with one resource more, whose jobs do nothing.
 
-`python -m benchmarks.service.noop serve PORT` is `safelora-gate serve` whose application has one
-resource more: a POST puts a job that does nothing onto the gate's own queue, a GET waits for its
-end as `/v1/jobs/{id}` does. `… worker` is `python -m worker run` with that task on its list.
+`python -m benchmarks.service.noop PORT` is `safelora-gate serve`; a POST to `PATH` puts a job that
+does nothing onto the gate's own queue, a GET waits for its end as `/v1/jobs/{id}` does.
 """
 
 import argparse
 import logging
 import secrets
 import sys
-from collections.abc import Mapping
 from unittest.mock import patch
 
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 
 import app.serving
-import worker.gpu
 from app.access.callers import JobsCaller
 from app.main import create_app
 from app.services import Served
 from app.waiting import awaited
 from core.events import ended_mark
 from core.settings import Settings, load_settings
-from worker.tasks import Task, Tasks
 
 NOOP = "benchmarks.service.noop"
 PATH = "/v1/noop"
@@ -56,17 +52,6 @@ async def get(
     return {"id": job_id, "state": seen}
 
 
-class TasksWithNoop(Tasks):
-    @property
-    def by_name(self) -> Mapping[str, Task]:
-        return {**super().by_name, NOOP: self.noop}
-
-    def noop(self, *, job_id: str, attempts_left: int) -> None:
-        """Tells its end as a job of the service does, or nobody could wait for it so."""
-        del attempts_left
-        self.queue.events.ended(job_id)
-
-
 def _app(settings: Settings) -> FastAPI:
     application = create_app(settings)
     application.include_router(router)
@@ -75,17 +60,12 @@ def _app(settings: Settings) -> FastAPI:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=["serve", "worker"])
-    parser.add_argument("port", type=int, nargs="?", default=0)
+    parser.add_argument("port", type=int)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    settings = load_settings()
-    if options.part == "serve":
-        with patch.object(app.serving, "create_app", _app):
-            app.serving.run(settings, "127.0.0.1", options.port)
-        return 0
-    with patch.object(worker.gpu, "Tasks", TasksWithNoop):
-        return worker.gpu.run_process(settings)
+    with patch.object(app.serving, "create_app", _app):
+        app.serving.run(load_settings(), "127.0.0.1", options.port)
+    return 0
 
 
 if __name__ == "__main__":

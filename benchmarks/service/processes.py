@@ -48,7 +48,7 @@ class Gate:
             )
 
     def start_worker(self, name: str = "worker") -> None:
-        self.start(name, "benchmarks.service.noop", "worker")
+        self.start(name, "benchmarks.service.noop_worker")
 
     def stop(self, name: str) -> None:
         process = self.processes.pop(name)
@@ -115,7 +115,7 @@ def open_gate(
     ) as client:
         gate = Gate(port, key, client, environment, log)
         try:
-            gate.start("API", "benchmarks.service.noop", "serve", str(port))
+            gate.start("API", "benchmarks.service.noop", str(port))
             gate.start_worker()
             wait_until_ready(client, log)
             yield gate

@@ -132,10 +132,10 @@ class ObjectStore(Protocol):
     def put_file(self, key: str, path: Path) -> ObjectInfo:
         """Store the file at `path`, of any size, without holding it in memory."""
 
-    def put_files(self, files: Mapping[str, Path]) -> None:
-        """Store each file under its key, several at once, in no order.
+    def put_all(self, objects: Mapping[str, bytes | Path]) -> None:
+        """Store small data, or the file at a path, under each key: several at once, in no order.
 
-        Raises as `put_file` does; then some of them may be there.
+        Raises as `put` and `put_file` do; then some of them may be there.
         """
 
     def commit_all(self, writers: Sequence[ObjectWriter]) -> None:

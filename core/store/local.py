@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +25,7 @@ from core.store.base import (
 )
 from core.store.checks import TEMPORARY, BadKey, check_key, check_listing, check_range, is_segment
 from core.store.files import CHUNK, save_hashed, sync_folder, unreadable
+from core.store.together import Together
 
 _log = logging.getLogger(__name__)
 _STALE = timedelta(hours=24)
@@ -52,10 +52,16 @@ class LocalStore:
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
         self._temporary_folder = self._root / TEMPORARY
+        self._together = Together()
         self._sweep()
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> ObjectInfo:
-        return self._store(key, BytesIO(data), if_absent=if_absent)
+        writer = self.writer(key, if_absent=if_absent)
+        try:
+            writer.write(data)
+            return writer.commit()
+        finally:
+            writer.abort()
 
     def put_file(self, key: str, path: Path) -> ObjectInfo:
         try:
@@ -63,35 +69,44 @@ class LocalStore:
         except OSError as error:
             raise unreadable(path, error) from error
         with source:
-            return self._store(key, source, if_absent=False)
+            return self._store(key, source)
 
-    def put_files(self, files: Mapping[str, Path]) -> None:
+    def put_all(self, objects: Mapping[str, bytes | Path]) -> None:
         with ExitStack() as stack:
             writers = []
-            for key, path in files.items():
+            for key, content in objects.items():
                 writer = self.writer(key)
                 stack.callback(writer.abort)
-                try:
-                    source = stack.enter_context(path.open("rb"))
-                except OSError as error:
-                    raise unreadable(path, error) from error
-                shutil.copyfileobj(source, writer, CHUNK)
                 writers.append(writer)
+                if isinstance(content, bytes):
+                    writer.write(content)
+                    continue
+                try:
+                    source = stack.enter_context(content.open("rb"))
+                except OSError as error:
+                    raise unreadable(content, error) from error
+                shutil.copyfileobj(source, writer, CHUNK)
             self.commit_all(writers)
 
     def commit_all(self, writers: Sequence[ObjectWriter]) -> None:
-        commit_together([writer for writer in writers if isinstance(writer, LocalWriter)])
+        ours = [writer for writer in writers if isinstance(writer, LocalWriter)]
+        self._together.each(LocalWriter.settle, ours)  # of one commit of the journal, most likely
+        publish_all(ours)
 
     def writer(self, key: str, *, if_absent: bool = False) -> ObjectWriter:
         target = self._path(key)
         with _failures("store", key):
-            self._temporary_folder.mkdir(parents=True, exist_ok=True)
-            return LocalWriter(key, self._temporary_folder / uuid4().hex, target, if_absent)
+            temporary = self._temporary_folder / uuid4().hex
+            try:
+                return LocalWriter(key, temporary, target, if_absent)
+            except FileNotFoundError:
+                self._temporary_folder.mkdir(parents=True, exist_ok=True)
+                return LocalWriter(key, temporary, target, if_absent)
 
     def copy(self, source: str, target: str, *, etag: str | None = None) -> ObjectInfo:
         with self.open(source) as file, _failures("read", source):
             _check_version(source, file, etag)
-            return self._store(target, file, if_absent=False)
+            return self._store(target, file)
 
     @property
     def direct(self) -> None:
@@ -171,18 +186,25 @@ class LocalStore:
             temporary.touch(exist_ok=False)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing is held open but a few threads."""
+        self._together.close()
 
     def _path(self, key: str) -> Path:
         """Where `key` lies. Raises `BadKey` if a symbolic link is on the way there."""
         check_key(key)
-        path = self._root / key
-        if os.path.realpath(path) != str(path):
-            raise BadKey(f"{key!r} leads through a symbolic link: remove it from the store.")
-        return path
+        place = str(self._root)
+        for segment in key.split("/"):
+            place = f"{place}/{segment}"
+            try:
+                status = os.lstat(place)
+            except OSError:
+                break  # nothing lies there, or behind it
+            if stat.S_ISLNK(status.st_mode):
+                raise BadKey(f"{key!r} leads through a symbolic link: remove it from the store.")
+        return self._root / key
 
-    def _store(self, key: str, source: BinaryIO, *, if_absent: bool) -> ObjectInfo:
-        writer = self.writer(key, if_absent=if_absent)
+    def _store(self, key: str, source: BinaryIO) -> ObjectInfo:
+        writer = self.writer(key)
         try:
             shutil.copyfileobj(source, writer, CHUNK)
             return writer.commit()
@@ -238,13 +260,16 @@ class LocalWriter(ObjectWriter):
         self._target = target
         self._if_absent = if_absent
         self._file = temporary.open("xb")
+        self._is_there = False
 
     def write(self, data: bytes | memoryview) -> None:
         with _failures("store", self._key):
             self._file.write(data)
 
     def commit(self) -> ObjectInfo:
-        return commit_together([self])[0]
+        info = self.settle()
+        publish_all([self])
+        return info
 
     def settle(self) -> ObjectInfo:
         """All bytes are on the disk, under no name yet. Raises `StoreError`."""
@@ -260,7 +285,9 @@ class LocalWriter(ObjectWriter):
         Raises `StoreError`."""
         with _failures("store", self._key):
             changed = _publish(self._temporary, self._target, if_absent=self._if_absent)
-        self.abort()  # what is left of it: its first name
+            self._is_there = True
+            if self._if_absent:  # what is left of it: its first name
+                self._temporary.unlink(missing_ok=True)
         return changed
 
     def sync(self, folders: Iterable[Path]) -> None:
@@ -270,6 +297,8 @@ class LocalWriter(ObjectWriter):
                     sync_folder(folder)
 
     def abort(self) -> None:
+        if self._is_there:
+            return
         try:
             self._file.close()
             self._temporary.unlink(missing_ok=True)
@@ -277,9 +306,9 @@ class LocalWriter(ObjectWriter):
             _log.warning("what was written of %s stays behind: %s", self._key, error)
 
 
-def commit_together(writers: Sequence[LocalWriter]) -> list[ObjectInfo]:
-    """Commit all, each folder's new names made to last once. Raises `StoreError`."""
-    infos = [writer.settle() for writer in writers]
+def publish_all(writers: Sequence[LocalWriter]) -> None:
+    """Give all that is settled its name, each folder's new names made to last once. Raises
+    `StoreError`."""
     changed: set[Path] = set()
     try:
         for writer in writers:
@@ -287,7 +316,6 @@ def commit_together(writers: Sequence[LocalWriter]) -> list[ObjectInfo]:
     finally:
         if writers:
             writers[-1].sync(changed)
-    return infos
 
 
 def _check_version(key: str, file: BinaryIO, etag: str | None) -> None:

@@ -36,7 +36,7 @@ from core.store.s3_stream import ObjectStream, bare_etag, check_answer
 from core.store.s3_uploads import abort_upload, uploads
 from core.store.s3_writer import WRITER, S3Writer, content_md5
 from core.store.settings import S3Settings
-from core.store.together import at_once
+from core.store.together import Together
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -74,6 +74,7 @@ class S3Store:
         self._open: WeakSet[ObjectStream] = WeakSet()
         self._lock = Lock()
         self._given_up = Event()
+        self._together = Together()
         self._client.meta.events.register("before-send.s3", partial(_refuse, self._given_up))
 
     def cut(self) -> None:
@@ -90,6 +91,7 @@ class S3Store:
 
     def close(self) -> None:
         """Close the connections that are kept open between requests."""
+        self._together.close()
         self._client.close()
         self._public_client.close()
 
@@ -108,11 +110,18 @@ class S3Store:
         self._upload(key, path)
         return self._stored(key)
 
-    def put_files(self, files: Mapping[str, Path]) -> None:
-        at_once(lambda item: self._upload(*item), list(files.items()))
+    def put_all(self, objects: Mapping[str, bytes | Path]) -> None:
+        def put(item: tuple[str, bytes | Path]) -> None:
+            key, content = item
+            if isinstance(content, bytes):
+                self.put(key, content)
+            else:
+                self._upload(key, content)
+
+        self._together.each(put, list(objects.items()))
 
     def commit_all(self, writers: Sequence[ObjectWriter]) -> None:
-        at_once(lambda writer: writer.commit(), writers)
+        self._together.each(lambda writer: writer.commit(), writers)
 
     def _upload(self, key: str, path: Path) -> None:
         place = self._place(key)
