@@ -80,6 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
             await run_in_threadpool(services.scratch.sweep)
         yield
         await services.feed.close()
+        await services.ends.close()
         await rates.close()
         await run_in_threadpool(services.close)
 

@@ -3,7 +3,7 @@
 import logging
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,30 +13,36 @@ from starlette.concurrency import run_in_threadpool
 from core.errors import StoreError
 from core.scratch import Scratch
 
+MakeFolder = Callable[[], Path]
+"""An empty folder for one request, made when it is first asked for. Blocks; raises `OSError`."""
+
 _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def scratch_folder(scratch: Scratch) -> AsyncIterator[Path]:
-    """An empty folder in the process's own.
+async def scratch_folder(scratch: Scratch) -> AsyncIterator[MakeFolder]:
+    """One in the process's own; most requests need none.
 
     Raises `StoreError` (`scratch_unavailable`) for whatever the disk refuses in the meantime.
     """
+    made: list[Path] = []
+
+    def make() -> Path:
+        if not made:
+            made.append(Path(tempfile.mkdtemp(prefix="request-", dir=scratch.folder)))
+        return made[0]
+
     try:
-        folder = await run_in_threadpool(_make, scratch)
         try:
-            yield folder
+            yield make
         finally:
-            with anyio.CancelScope(shield=True):
-                await run_in_threadpool(_remove, folder)
+            if made:
+                with anyio.CancelScope(shield=True):
+                    await run_in_threadpool(_remove, made[0])
     except OSError as error:
         raise StoreError(
             f"the scratch folder cannot be used: {error}", code="scratch_unavailable"
         ) from error
-
-
-def _make(scratch: Scratch) -> Path:
-    return Path(tempfile.mkdtemp(prefix="request-", dir=scratch.folder))
 
 
 def _remove(folder: Path) -> None:

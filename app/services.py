@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
+from app.ends import Ends
 from app.feed import Feed
 from app.manifests import Manifests
 from core.queue import JobQueue, connect
@@ -20,7 +21,8 @@ from core.store.base import ObjectStore
 
 @dataclass(frozen=True)
 class Services:
-    """The parts that outlive a request. All but `feed` are safe to share between threads.
+    """The parts that outlive a request. All but `feed` and `ends` are safe to share between
+    threads.
 
     `closing` is set once the process is to end: what waits for something else stops waiting.
     """
@@ -30,6 +32,7 @@ class Services:
     records: Records
     queue: JobQueue
     feed: Feed
+    ends: Ends
     manifests: Manifests
     sources: S3Sources
     scratch: Scratch
@@ -55,6 +58,7 @@ def open_services(settings: Settings) -> Services:
             settings.tenants,
         ),
         feed=Feed(settings.redis),
+        ends=Ends(settings.redis),
         manifests=Manifests(store),
         sources=S3Sources(settings),
         scratch=Scratch(settings.scratch),

@@ -1,12 +1,12 @@
 """Cancelling, retrying and removing jobs. The store decides; Redis is told. All of it blocks."""
 
 import logging
-from pathlib import Path
 
 from app.access.callers import Caller
 from app.intake.accept import keep
 from app.intake.idempotency import Idempotency
 from app.intake.terms import check_floor, find_alignment
+from app.scratch import MakeFolder
 from app.services import Services
 from app.views import Snapshot, find_job, snapshot
 from core.canonical import digest
@@ -43,7 +43,7 @@ def cancel(services: Services, caller: Caller, job_id: str) -> Snapshot:
 
 
 def retry(
-    services: Services, caller: Caller, job_id: str, key: str | None, folder: Path
+    services: Services, caller: Caller, job_id: str, key: str | None, folder: MakeFolder
 ) -> JobRequest:
     """The new job, or the one that its idempotency key made before; `folder` is empty.
 
@@ -126,13 +126,13 @@ def _check_kept(services: Services, file: InputFile) -> None:
 
 
 def _copied(
-    services: Services, caller: Caller, job_id: str, file: InputFile, folder: Path
+    services: Services, caller: Caller, job_id: str, file: InputFile, folder: MakeFolder
 ) -> InputFile:
     """The file under the new job's key, so that the old job may expire; a source stays pinned."""
     if file.key is None:
         return file
     key = layout.job_input(caller.tenant, job_id, file.name)
-    path = folder / file.name
+    path = folder() / file.name
     try:
         services.store.get_file(file.key, path)
     except ObjectMissing as error:

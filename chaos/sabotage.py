@@ -47,19 +47,29 @@ def skip_reconcile() -> None:
 def flip_byte() -> None:
     """One in twenty of the sanitized adapters has another last byte in the store."""
 
-    def flipped(put_file: Method) -> Method:
-        def put_flipped(store: object, key: str, path: Path) -> Any:
-            if not (key.endswith(f"/{ADAPTER_MODEL}") and "/results/" in key and is_drawn(key)):
-                return put_file(store, key, path)
+    def flipped(put_all: Method) -> Method:
+        def put_flipped(store: object, objects: Mapping[str, bytes | Path]) -> Any:
             with TemporaryDirectory() as folder:
-                other = Path(folder) / path.name
-                data = path.read_bytes()
-                other.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-                return put_file(store, key, other)
+                others = {
+                    key: _flipped(path, Path(folder))
+                    for key, path in objects.items()
+                    if isinstance(path, Path)
+                    and key.endswith(f"/{ADAPTER_MODEL}")
+                    and "/results/" in key
+                    and is_drawn(key)
+                }
+                return put_all(store, {**objects, **others})
 
         return put_flipped
 
-    _replace_in_stores("put_file", flipped)
+    _replace_in_stores("put_all", flipped)
+
+
+def _flipped(path: Path, folder: Path) -> Path:
+    data = path.read_bytes()
+    other = folder / path.name
+    other.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    return other
 
 
 def drop_job() -> None:

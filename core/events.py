@@ -7,6 +7,7 @@ from typing import Final, Literal, cast, get_args
 
 from pydantic import ValidationError
 from redis import Redis
+from redis.client import Pipeline
 
 from core.jobs import Progress
 from core.model import Frozen
@@ -16,6 +17,9 @@ EventKind = Literal["queued", "running", "progress", "ended"]
 StreamEntry = tuple[bytes, dict[bytes, bytes]]
 
 KEPT: Final = 1000  # events of a job
+ENDS_CHANNEL: Final = "safelora:ends"
+"""On which the id of each job that ends is published, for who waits for it just then."""
+
 _KEPT_SECONDS: Final = 24 * 3600
 _KEPT_AFTER_END: Final = 3600
 
@@ -34,44 +38,51 @@ class JobEvents:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    def queued(self, job_id: str) -> None:
-        """It waits for a worker, and has no end: a mark of one is of an earlier job of this id."""
-        self._tell(job_id, "queued", forget=ended_mark(job_id))
+    def queued(self, job_id: str, pipeline: Pipeline | None = None) -> None:
+        """It waits for a worker, and has no end: a mark of one is of an earlier job of this id.
+
+        Told with whatever else `pipeline` does, if one is given.
+        """
+        with redis_errors(), self._redis.pipeline() as own:
+            told = own if pipeline is None else pipeline
+            _add(told, job_id, "queued")
+            told.delete(ended_mark(job_id))
+            if pipeline is None:
+                own.execute()
 
     def running(self, job_id: str, progress: Progress, *, begins: bool) -> bool:
         """A worker has it in hand, since now if it `begins`; True if an end was marked."""
         kind: EventKind = "running" if begins else "progress"
-        self._tell(job_id, kind, progress)
-        with redis_errors():
-            return bool(self._redis.exists(ended_mark(job_id)))
+        with redis_errors(), self._redis.pipeline() as pipeline:
+            _add(pipeline, job_id, kind, progress)
+            pipeline.exists(ended_mark(job_id))
+            return bool(pipeline.execute()[-1])
 
     def ended(self, job_id: str) -> None:
         """The store has its result: said to those who follow it, marked for who still runs it."""
-        with redis_errors():
-            self._redis.set(ended_mark(job_id), "1", ex=_KEPT_AFTER_END)
-        self._tell(job_id, "ended", seconds=_KEPT_AFTER_END)
+        with redis_errors(), self._redis.pipeline() as pipeline:
+            pipeline.set(ended_mark(job_id), "1", ex=_KEPT_AFTER_END)
+            _add(pipeline, job_id, "ended", seconds=_KEPT_AFTER_END)
+            pipeline.publish(ENDS_CHANNEL, job_id)
+            pipeline.execute()
 
     def forget(self, job_id: str) -> None:
         with redis_errors():
             self._redis.delete(stream_key(job_id))
 
-    def _tell(
-        self,
-        job_id: str,
-        kind: EventKind,
-        progress: Progress | None = None,
-        *,
-        seconds: int = _KEPT_SECONDS,
-        forget: str | None = None,
-    ) -> None:
-        key = stream_key(job_id)
-        told = progress.model_dump_json() if progress else ""
-        with redis_errors(), self._redis.pipeline() as pipeline:
-            pipeline.xadd(key, {"kind": kind, "progress": told}, maxlen=KEPT, approximate=False)
-            pipeline.expire(key, seconds)
-            if forget is not None:
-                pipeline.delete(forget)
-            pipeline.execute()
+
+def _add(
+    pipeline: Pipeline,
+    job_id: str,
+    kind: EventKind,
+    progress: Progress | None = None,
+    *,
+    seconds: int = _KEPT_SECONDS,
+) -> None:
+    key = stream_key(job_id)
+    told = progress.model_dump_json() if progress else ""
+    pipeline.xadd(key, {"kind": kind, "progress": told}, maxlen=KEPT, approximate=False)
+    pipeline.expire(key, seconds)
 
 
 def stream_key(job_id: str) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 from pydantic import ValidationError
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.client import Pipeline
 from redis.retry import Retry
 from rq import Queue, RateLimit
 from rq import Retry as Attempts
@@ -90,23 +91,44 @@ class JobQueue:
         self, task: str, rq_id: str, kwargs: dict[str, str], timeout: int, limit: RateLimit | None
     ) -> bool:
         with redis_errors():
-            if self._is_on_its_way(rq_id):
-                return False
-            if task == SANITIZE:
-                self.events.queued(rq_id)
-            retries = self.settings.attempts - 1
-            self.redis.delete(RQJob.key_for(rq_id))
-            self.rq.enqueue_call(
-                task,
-                kwargs=kwargs,
-                job_id=rq_id,
-                timeout=timeout,
-                result_ttl=_KEPT_AFTER_SUCCESS,
-                failure_ttl=_KEPT_AFTER_FAILURE,
-                retry=Attempts(max=retries) if retries else None,
-                rate_limit=limit,
-            )
+            if self.redis.exists(RQJob.key_for(rq_id)):
+                if self._is_on_its_way(rq_id):
+                    return False
+                self.redis.delete(RQJob.key_for(rq_id))
+            if limit is not None:  # with one RQ takes no pipeline
+                self._enqueue(task, rq_id, kwargs, timeout, limit, None)
+                return True
+            with self.redis.pipeline() as pipeline:
+                self._enqueue(task, rq_id, kwargs, timeout, None, pipeline)
+                pipeline.execute()
             return True
+
+    def _enqueue(
+        self,
+        task: str,
+        rq_id: str,
+        kwargs: dict[str, str],
+        timeout: int,
+        limit: RateLimit | None,
+        pipeline: Pipeline | None,
+    ) -> None:
+        """Followers are told before it can run: first, or in the same transaction."""
+        if task == SANITIZE and pipeline is None:
+            self.events.queued(rq_id)
+        retries = self.settings.attempts - 1
+        self.rq.enqueue_call(
+            task,
+            kwargs=kwargs,
+            job_id=rq_id,
+            timeout=timeout,
+            result_ttl=_KEPT_AFTER_SUCCESS,
+            failure_ttl=_KEPT_AFTER_FAILURE,
+            retry=Attempts(max=retries) if retries else None,
+            rate_limit=limit,
+            pipeline=pipeline,
+        )
+        if task == SANITIZE and pipeline is not None:
+            self.events.queued(rq_id, pipeline)  # not before: RQ begins the transaction
 
     def withdraw(self, rq_id: str) -> None:
         """Take what waits off the queue; what a worker has in hand is left to it."""

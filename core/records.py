@@ -50,12 +50,14 @@ class Records:
         Of a job that was removed meanwhile nothing is kept.
         """
         key = layout.job_result(tenant, job_id)
-        with contextlib.suppress(ObjectExists):
+        standing: JobResult | None = result
+        try:
             self.store.put(key, result.as_bytes(), if_absent=True)
-        standing = self._read(key, JobResult)
+        except ObjectExists:
+            standing = self._read(key, JobResult)
         if standing is None:
             self.forget_pending(tenant, job_id)
-            raise StoreError(f"{key} was written and is gone", code="object_missing")
+            raise StoreError(f"{key} was there and is gone", code="object_missing")
         self.settle(tenant, job_id, standing)
         if self.store.info(layout.job_request(tenant, job_id)) is None:
             self.store.delete(key)
@@ -83,13 +85,16 @@ class Records:
         self.store.delete(result)
 
     def commit(self, tenant: str, commit: Commit) -> Commit:
-        """Name the winner of a recipe: the first commit stands, and is returned."""
+        """Name the winner of a recipe: the first commit stands, and is returned; if that is this
+        one, as the same object."""
         key = layout.commit(tenant, commit.recipe)
-        with contextlib.suppress(ObjectExists):
+        standing: Commit | None = commit
+        try:
             self.store.put(key, commit.as_bytes(), if_absent=True)
-        standing = self._read(key, Commit)
+        except ObjectExists:
+            standing = self._read(key, Commit)
         if standing is None:
-            raise StoreError(f"{key} was written and is gone", code="object_missing")
+            raise StoreError(f"{key} was there and is gone", code="object_missing")
         return standing
 
     def committed(self, tenant: str, recipe: str) -> Commit | None:

@@ -39,6 +39,8 @@ def commit_result(
     returned, unless its files are gone, or it lacks an attestation that this one has. Raises
     `StoreError`."""
     standing = records.commit(tenant, commit)
+    if standing is commit:  # ours is the first
+        return commit
     key = layout.commit(tenant, commit.recipe)
     lost = standing.output != commit.output and not _is_whole(records.store, tenant, standing)
     outdone = commit.signing_key is not None and not is_vouched_for(records.store, standing)

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import starmap
+from operator import attrgetter
 from pathlib import Path
 
 from core.archives import unpack
 from core.archives.pack import Packed, zip_chunks
-from core.canonical import digest
+from core.canonical import digest, sha256_hex
 from core.errors import AdapterRejected, EngineError, Unprocessable
 from core.findings import finding, first_of_each
 from core.jobs import Commit, InputFile, JobRequest, JobState, recipe_digest
@@ -53,15 +55,14 @@ def run_job(request: JobRequest, workshop: Workshop, tracker: Tracker, folder: P
     with tracker.stage("fetch"):
         upload = _fetch(request, workshop, folder / "input")
     names = upload.files.other_names
-    earlier = _committed(request, workshop, upload.digests, names)
-    if earlier is not None:
-        return earlier
+    if upload.digests != known or names != tuple(request.other_names):
+        earlier = _committed(request, workshop, upload.digests, names)
+        if earlier is not None:
+            return earlier
     output = folder / "output"
     output.mkdir()
     with workshop.alignment(request.alignment.id, request.alignment.name) as alignment:
         report = _report(request, alignment, upload, output, tracker)
-    (output / layout.REPORT_JSON).write_bytes(report.as_bytes())
-    (output / layout.REPORT_HTML).write_bytes(render_html(report))
     tracker.step("publish", 0, 0)
     with tracker.stage("publish"):
         recipe = _recipe(request, upload.digests, names)
@@ -155,7 +156,11 @@ def _publish(
     request: JobRequest, workshop: Workshop, recipe: str, report: Report, output: Path
 ) -> Commit:
     """Store the files under their own digest, then name them in one conditional put."""
-    files = [file_facts(path) for path in sorted(output.iterdir())]
+    reports = {
+        layout.REPORT_JSON: report.as_bytes(),
+        layout.REPORT_HTML: render_html(report),
+    }
+    files = sorted([*_adapter(report), *starmap(_facts, reports.items())], key=attrgetter("name"))
     output_digest = digest([[f.name, f.sha256] for f in files])[:40]
     signing_key = attest(  # after the digest: another key must not give the output another name
         workshop.settings.attestation,
@@ -166,13 +171,18 @@ def _publish(
         recipe=recipe,
         place=layout.output(request.tenant, recipe, output_digest, ATTESTATION),
     )
-    if signing_key is not None:
-        files.append(file_facts(output / ATTESTATION))
     if workshop.settings.store.kind == "s3" and report.output is not None:
         files.append(_archive(output))
-    for file in files:
-        key = layout.output(request.tenant, recipe, output_digest, file.name)
-        workshop.store.put_file(key, output / file.name)
+    workshop.store.put_all(
+        {
+            layout.output(request.tenant, recipe, output_digest, file.name): reports.get(
+                file.name, output / file.name
+            )
+            for file in files
+        }
+    )
+    if signing_key is not None:  # which is stored already
+        files.append(file_facts(output / ATTESTATION))
     commit = Commit(
         recipe=recipe,
         state=JobState.REJECTED if report.verdict == "rejected" else JobState.SUCCEEDED,
@@ -186,6 +196,15 @@ def _publish(
     )
     ages = workshop.settings.retention.of(request.tenant)
     return commit_result(workshop.records, request.tenant, commit, ages, datetime.now(UTC))
+
+
+def _adapter(report: Report) -> Sequence[FileFacts]:
+    """What the pipeline wrote, with the digests of what it verified."""
+    return [] if report.output is None else report.output.files
+
+
+def _facts(name: str, data: bytes) -> FileFacts:
+    return FileFacts(name=name, size=len(data), sha256=sha256_hex(data))
 
 
 def _archive(output: Path) -> FileFacts:

@@ -102,7 +102,8 @@ class Tasks:
             with following(line, self.interrupts) as tracker:
                 cache = self.workshop.settings.alignments.cache
                 files_at = self.workshop.checkpoint_files
-                return register(record, records, files_at, cache, step=step)
+                standing = register(record, records, files_at, cache, step=step)
+            self.workshop.make_room()
         except Removed:
             return records.alignment(record.name)
         except (Cancelled, Drained):
@@ -113,6 +114,7 @@ class Tasks:
             _log_failure(f"alignment {record.name}", error)
             failure = _failure(error)
             return records.finish_build(record.as_failed(failure.code, failure.message, now()))
+        return standing
 
     def _result(self, request: JobRequest, tracker: Tracker, attempts_left: int) -> JobResult:
         started = now()

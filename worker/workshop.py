@@ -52,9 +52,16 @@ class Workshop:
         return Records(self.store)
 
     def tidy(self) -> None:
-        """Remove what killed processes left on this machine's disk. Raises `OSError`."""
+        """Remove what killed processes left on this machine's disk, and what is too much. Raises
+        `OSError`."""
         self.scratch.sweep()
         remove_unfinished(self.settings.alignments.cache)
+        self.make_room()
+
+    def make_room(self) -> None:
+        """Keep the disk tier within its bound: after a build, which leaves its files there."""
+        alignments = self.settings.alignments
+        make_room(alignments.cache, alignments.disk_bytes)
 
     def checkpoint_files(self, place: str) -> CheckpointFiles:
         """What a registered pair's `base` or `aligned` names; see `open_files`."""
@@ -67,7 +74,6 @@ class Workshop:
         Which tiers served them is logged at the end.
         """
         alignments = self.settings.alignments
-        make_room(alignments.cache, alignments.disk_bytes)  # builds too leave their files there
         files = DiskTier(
             alignments.cache,
             self.store,

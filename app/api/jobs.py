@@ -1,11 +1,11 @@
 """Jobs: post an adapter, see how it fares."""
 
 import logging
-import time
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
+from operator import attrgetter
 from typing import Annotated
 
-import anyio
 from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -21,7 +21,7 @@ from app.intake.form import receive_form
 from app.intake.idempotency import IdempotencyKey
 from app.intake.order import Order, order_of_form, order_of_json
 from app.intake.room import check_room
-from app.scratch import scratch_folder
+from app.scratch import MakeFolder, scratch_folder
 from app.services import Served, Services
 from app.views import (
     JobList,
@@ -32,6 +32,7 @@ from app.views import (
     mark_accepted,
     snapshot,
 )
+from app.waiting import awaited
 from core.codes.adapters import ARCHIVES, PARTS, SOURCES
 from core.errors import RecordUnreadable, UnsupportedMediaType
 from core.jobs import JOB_ID_PATTERN, JobRequest, JobState
@@ -40,7 +41,6 @@ from core.tenant_limits import upload_limit
 _log = logging.getLogger(__name__)
 _MAX_JSON = 256 * 2**10
 _SCANNED = 200  # jobs looked at for one page, whatever fits
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 _REFUSED = problems(
     *(*JSON_BODY, "body_empty", *PARTS, *ARCHIVES, *SOURCES, *SENT_AHEAD, *IDEMPOTENT),
@@ -75,24 +75,29 @@ async def post_job(
     await run_in_threadpool(check_room, services, caller, idempotency_key)
     arrival = Arrival(services, caller.tenant)
     async with scratch_folder(services.scratch) as folder, closed_at_end(arrival):
-        order = await _order(request, services, caller, arrival, folder)
-        job = await run_in_threadpool(accept, services, caller, order, idempotency_key, folder)
-    seen = await run_in_threadpool(snapshot, services, job)
+        make_order = await _ordered(request, services, caller, arrival, folder)
+
+        def accepted() -> Snapshot:
+            job = accept(services, caller, make_order(), idempotency_key, folder)
+            return snapshot(services, job)
+
+        seen = await run_in_threadpool(accepted)
     mark_accepted(response, seen)
     return job_view(seen)
 
 
-async def _order(
-    request: Request, services: Services, caller: Caller, arrival: Arrival, folder: Path
-) -> Order:
+async def _ordered(
+    request: Request, services: Services, caller: Caller, arrival: Arrival, folder: MakeFolder
+) -> Callable[[], Order]:
+    """The body has come; what makes the order of it blocks, and raises `RequestError`."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     limit = upload_limit(services.settings, caller.tenant)
     limits = services.settings.limits.model_copy(update={"upload": limit})
     if kind == "multipart/form-data":
         form = await receive_form(request, arrival, folder, limits)
-        return await run_in_threadpool(order_of_form, form, arrival, folder, limits)
+        return partial(order_of_form, form, arrival, folder, limits)
     if kind == "application/json":
-        return order_of_json(await read_json(request, _MAX_JSON))
+        return partial(order_of_json, await read_json(request, _MAX_JSON))
     raise UnsupportedMediaType("send multipart/form-data with the files, or application/json")
 
 
@@ -132,25 +137,16 @@ async def get_job(
         float, Query(ge=0, description="answer once the job has ended, or after these seconds")
     ] = 0,
 ) -> JobView:
-    job = await run_in_threadpool(find_job, services, caller.tenant, job_id)
+    job: JobRequest | None = None
+
+    def look() -> Snapshot:
+        nonlocal job
+        job = job or find_job(services, caller.tenant, job_id)
+        return snapshot(services, job)
+
     seconds = min(wait, services.settings.limits.wait)
-    return job_view(await _awaited(request, services, job, seconds))
-
-
-async def _awaited(
-    request: Request, services: Services, job: JobRequest, seconds: float
-) -> Snapshot:
-    """The job once it has ended, or as it is when the time is up or the caller has gone."""
-    deadline = time.monotonic() + seconds
-    pause = _FIRST_PAUSE
-    while True:
-        seen = await run_in_threadpool(snapshot, services, job)
-        left = deadline - time.monotonic()
-        over = seen.state.final or left <= 0 or services.closing.is_set()
-        if over or await request.is_disconnected():
-            return seen
-        await anyio.sleep(min(pause, left))
-        pause = min(2 * pause, _LONGEST_PAUSE)
+    is_over = attrgetter("state.final")
+    return job_view(await awaited(services, request, job_id, seconds, look, is_over=is_over))
 
 
 def _seen(

@@ -11,6 +11,7 @@ from app.intake.accept import accept
 from app.intake.idempotency import EventKey
 from app.intake.order import Order
 from app.intake.room import check_room
+from app.scratch import MakeFolder
 from app.services import Services
 from core.canonical import digest, parse_json_strictly, sha256_hex
 from core.errors import GateError, RequestError, Unprocessable
@@ -42,7 +43,7 @@ Accept = Callable[[Order, EventKey], JobRequest]
 
 
 def receive(
-    services: Services, source: Source, event_id: str | None, body: bytes, folder: Path
+    services: Services, source: Source, event_id: str | None, body: bytes, folder: MakeFolder
 ) -> list[Outcome]:
     """What has become of the event: one outcome, or one for each adapter that it tells of.
 
@@ -70,14 +71,17 @@ def _parsed(body: bytes) -> dict[str, Any]:
     return event
 
 
-def _accept(services: Services, source: Source, folder: Path) -> Accept:
-    """Each call with a folder of its own, under `folder`."""
+def _accept(services: Services, source: Source, folder: MakeFolder) -> Accept:
+    """Each call with a folder of its own, under the `folder`."""
     count = iter(range(MAX_FOLDERS + 1))
+
+    def own() -> Path:
+        made = folder() / str(next(count))
+        made.mkdir()
+        return made
 
     def accepted(order: Order, key: EventKey) -> JobRequest:
         check_room(services, source.caller, key)
-        own = folder / str(next(count))
-        own.mkdir()
         return accept(services, source.caller, order, key, own)
 
     return accepted

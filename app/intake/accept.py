@@ -2,7 +2,6 @@
 
 import logging
 from datetime import UTC, datetime
-from pathlib import Path
 
 from app.access.callers import Caller
 from app.intake.arrival import Arrival
@@ -12,6 +11,7 @@ from app.intake.idempotency import EventKey, Idempotency
 from app.intake.order import Order
 from app.intake.terms import Terms, agree
 from app.intake.uploading import content, copied, pinned_inputs
+from app.scratch import MakeFolder
 from app.services import Services
 from core.canonical import digest
 from core.errors import QueueError
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 def accept(
-    services: Services, caller: Caller, order: Order, key: str | EventKey | None, folder: Path
+    services: Services, caller: Caller, order: Order, key: str | EventKey | None, folder: MakeFolder
 ) -> JobRequest:
     """The job for this order, or the one that its idempotency key made before.
 
@@ -65,7 +65,8 @@ def accept(
     if claimed is not None:
         idempotency.check_version(version)
     job_id = claimed or _claimed_id(idempotency, key, order.arrival, version)
-    services.records.announce(caller.tenant, job_id)
+    if order.arrival is None or not order.arrival.has_announced(job_id):
+        services.records.announce(caller.tenant, job_id)
     if pinned.files:
         files = [_own(services, caller, job_id, file) for file in pinned.files]
     else:
@@ -145,10 +146,12 @@ def _own(services: Services, caller: Caller, job_id: str, file: InputFile) -> In
 
 
 def _config(
-    services: Services, caller: Caller, order: Order, pinned: Pinned, folder: Path
+    services: Services, caller: Caller, order: Order, pinned: Pinned, folder: MakeFolder
 ) -> bytes | None:
     """The adapter's config, if it can be had without opening an archive that lies in S3."""
     if ADAPTER_CONFIG in order.stored:
+        if order.arrival is not None:
+            order.arrival.commit()
         return services.store.get(order.stored[ADAPTER_CONFIG].key or "")
     if ADAPTER_CONFIG in order.files:
         return order.files[ADAPTER_CONFIG].path.read_bytes()
@@ -157,7 +160,7 @@ def _config(
         return None
     if config.key is not None:
         return content(services, config, services.settings.limits.config)
-    path = folder / ADAPTER_CONFIG
+    path = folder() / ADAPTER_CONFIG
     services.sources.fetch(config, path, caller.tenant)
     return path.read_bytes()
 

@@ -27,8 +27,9 @@ async def closed_at_end(arrival: "Arrival") -> AsyncIterator[None]:
     try:
         yield
     finally:
-        with anyio.CancelScope(shield=True):
-            await run_in_threadpool(arrival.close)
+        if arrival.has_something_left:
+            with anyio.CancelScope(shield=True):
+                await run_in_threadpool(arrival.close)
 
 
 class Arrival:
@@ -42,13 +43,26 @@ class Arrival:
         self._latest = time.monotonic() + services.settings.retention.abandoned * 3600 / 2
         self._marked = False
         self._kept = False
+        self._open: list[ObjectWriter] = []
 
     def writer(self, name: str) -> ObjectWriter:
-        """Stores one file of the input. Raises `StoreError`."""
+        """Takes one file of the input, until `commit` stores it or `close` aborts it. Raises
+        `StoreError`."""
         if not self._marked:
             self._records.announce(self._tenant, self.job_id)
             self._marked = True
-        return self._store.writer(self.key(name))
+        writer = self._store.writer(self.key(name))
+        self._open.append(writer)
+        return writer
+
+    def commit(self) -> None:
+        """What has come is in the store from here on. Raises `StoreError`."""
+        self._store.commit_all(self._open)
+        self._open = []
+
+    def has_announced(self, job_id: str) -> bool:
+        """Whether it is this id whose mark was put; `inputs` sees to it that it is not too old."""
+        return self._marked and job_id == self.job_id
 
     def key(self, name: str) -> str:
         return layout.job_input(self._tenant, self.job_id, name)
@@ -70,8 +84,15 @@ class Arrival:
         """
         if time.monotonic() > self._latest:
             raise RequestTimeout("the upload took too long: send it again, or over a better line")
+        if needed:
+            self.commit()
         self._kept = job_id == self.job_id
         return [self._input(job_id, files[name], needed=needed) for name in sorted(files)]
+
+    @property
+    def has_something_left(self) -> bool:
+        """Whether `close` has anything to do."""
+        return bool(self._open) or (self._marked and not self._kept)
 
     def drop(self) -> None:
         """Delete the files of a job that was accepted and needs none of them."""
@@ -82,6 +103,8 @@ class Arrival:
 
     def close(self) -> None:
         """Take back what made no job; what cannot be deleted expires."""
+        for writer in self._open:
+            writer.abort()
         if self._kept or not self._marked:
             return
         try:

@@ -7,7 +7,6 @@ Starlette's own parser would spool every file and copy it again.
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import anyio
 from python_multipart.exceptions import FormParserError
@@ -18,6 +17,7 @@ from starlette.requests import Request
 from app.bodies import blocks
 from app.intake.arrival import Arrival
 from app.intake.part import Part
+from app.scratch import MakeFolder
 from core.archives import UnpackedFile
 from core.arriving_header import ArrivingHeader
 from core.errors import RequestError, Unprocessable
@@ -42,9 +42,10 @@ class Form:
 
 
 async def receive_form(
-    request: Request, arrival: Arrival, folder: Path, limits: LimitSettings
+    request: Request, arrival: Arrival, folder: MakeFolder, limits: LimitSettings
 ) -> Form:
-    """Read the whole body; its files are in the store then, an archive in `folder`.
+    """Read the whole body; its files are on their way to the store then (`Arrival.commit`), an
+    archive is in the `folder`.
 
     Raises `RequestError`, `StoreError`, or `AdapterRejected` as soon as the weights' header is seen
     to be wrong.
@@ -55,8 +56,9 @@ async def receive_form(
             await run_in_threadpool(receiver.write, block)
         return receiver.finish()
     finally:
-        with anyio.CancelScope(shield=True):
-            await run_in_threadpool(receiver.close)
+        if receiver.has_part_open:
+            with anyio.CancelScope(shield=True):
+                await run_in_threadpool(receiver.close)
 
 
 def _boundary(request: Request) -> bytes:
@@ -71,14 +73,14 @@ class _Receiver:
     """Takes the body block by block. All of it blocks, and runs in a thread."""
 
     def __init__(
-        self, boundary: bytes, arrival: Arrival, folder: Path, limits: LimitSettings
+        self, boundary: bytes, arrival: Arrival, folder: MakeFolder, limits: LimitSettings
     ) -> None:
         self._arrival = arrival
         self._folder = folder
         self._limits = limits
         self._form = Form()
         self._part: Part | None = None
-        self._end_of_part: Callable[[Part], None] = _nothing
+        self._end_of_part: Callable[[Part], None] = lambda _: None  # before the first part
         self._seen: set[str] = set()
         self._header = bytearray()
         self._value = bytearray()
@@ -120,6 +122,10 @@ class _Receiver:
             )
         return self._form
 
+    @property
+    def has_part_open(self) -> bool:
+        return self._part is not None
+
     def close(self) -> None:
         if self._part is not None:
             self._part.close()
@@ -156,15 +162,15 @@ class _Receiver:
 
         def end(part: Part) -> None:
             part.check()
-            writer.commit()
             self._form.files[name] = InputFile(
                 name=filename, size=part.size, sha256=part.sha256, key=self._arrival.key(filename)
             )
 
-        self._part, self._end_of_part = Part(name, writer, writer.abort, cap, header), end
+        # The arrival commits or aborts it.
+        self._part, self._end_of_part = Part(name, writer, _nothing, cap, header), end
 
     def _open_archive(self, name: str) -> None:
-        path = self._folder / name
+        path = self._folder() / name
         file = path.open("xb")
 
         def end(part: Part) -> None:
@@ -198,8 +204,8 @@ class _Receiver:
         self._ended = True
 
 
-def _nothing(_: Part) -> None:
-    """Before the first part."""
+def _nothing() -> None:
+    """There is nothing to let go of."""
 
 
 def _part_name(disposition: bytes) -> str:

@@ -1,7 +1,6 @@
 """What was asked for, the same whether it came as a form or as JSON."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -9,6 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from app.intake.arrival import Arrival
 from app.intake.form import STORED_AS, Form
 from app.intake.metadata import Metadata
+from app.scratch import MakeFolder
 from core.archives import Unpacked, UnpackedFile, unpack
 from core.canonical import Json, digest, parse_json_strictly
 from core.errors import TooLarge, Unprocessable
@@ -50,8 +50,9 @@ class JobOrder(Frozen):
 @dataclass(frozen=True)
 class Order:
     """One job as asked for. `files` are on disk, out of an archive; those that came as parts are
-    `stored` already, by `arrival`; with a `source` there are none of either yet, and `pinned` is
-    the version of it that was meant, where it was looked at before."""
+    `stored` by `arrival`, which commits them once they are wanted; with a `source` there are none
+    of either yet, and `pinned` is the version of it that was meant, where it was looked at
+    before."""
 
     alignment: str | None
     policy: Policy | None
@@ -88,8 +89,8 @@ class Order:
         )
 
 
-def order_of_form(form: Form, arrival: Arrival, folder: Path, limits: LimitSettings) -> Order:
-    """Blocks: an archive is unpacked into `folder`. Raises `RequestError`."""
+def order_of_form(form: Form, arrival: Arrival, folder: MakeFolder, limits: LimitSettings) -> Order:
+    """Blocks: an archive is unpacked into the `folder`. Raises `RequestError`."""
     texts = form.texts
     policy = parse_policy(texts["policy"]) if "policy" in texts else None
     metadata = _metadata(texts["metadata"]) if "metadata" in texts else {}
@@ -130,10 +131,10 @@ def invalid(error: ValidationError, *, root: str, code: str) -> Unprocessable:
     )
 
 
-def _unpacked(form: Form, folder: Path, limits: LimitSettings) -> Unpacked:
+def _unpacked(form: Form, folder: MakeFolder, limits: LimitSettings) -> Unpacked:
     """What is in the archive; nothing where both files came as parts."""
     if form.archive is not None and not form.files:
-        inside = folder / "unpacked"
+        inside = folder() / "unpacked"
         inside.mkdir()
         unpacked = unpack(form.archive.path, inside, max_bytes=limits.upload)
         _check_config_size(unpacked.files, limits)

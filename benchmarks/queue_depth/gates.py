@@ -94,7 +94,7 @@ class Gate:
             path.write_bytes(data)
             files[name] = UnpackedFile(path, len(data), sha256(data).hexdigest())
         order = Order(ALIGNMENT, policy=None, metadata={}, files=files)
-        accept(self.services, _CALLER, order, None, folder)
+        accept(self.services, _CALLER, order, None, lambda: folder)
         shutil.rmtree(folder)
 
 

@@ -1,7 +1,7 @@
 """The object store as the rest of the program sees it: a flat space of keys and bytes."""
 
 import abc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -131,6 +131,18 @@ class ObjectStore(Protocol):
 
     def put_file(self, key: str, path: Path) -> ObjectInfo:
         """Store the file at `path`, of any size, without holding it in memory."""
+
+    def put_all(self, objects: Mapping[str, bytes | Path]) -> None:
+        """Store small data, or the file at a path, under each key: several at once, in no order.
+
+        Raises as `put` and `put_file` do; then some of them may be there.
+        """
+
+    def commit_all(self, writers: Sequence[ObjectWriter]) -> None:
+        """Commit writers of this store together, in no order, which takes less than one by one.
+
+        Raises as `commit` does; then some may be committed, and the others are to be aborted.
+        """
 
     def writer(self, key: str, *, if_absent: bool = False) -> ObjectWriter:
         """Stores what is written to it, of any size; whoever asks for one commits or aborts it.

@@ -6,10 +6,9 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +25,7 @@ from core.store.base import (
 )
 from core.store.checks import TEMPORARY, BadKey, check_key, check_listing, check_range, is_segment
 from core.store.files import CHUNK, save_hashed, sync_folder, unreadable
+from core.store.together import Together
 
 _log = logging.getLogger(__name__)
 _STALE = timedelta(hours=24)
@@ -52,10 +52,16 @@ class LocalStore:
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
         self._temporary_folder = self._root / TEMPORARY
+        self._together = Together()
         self._sweep()
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> ObjectInfo:
-        return self._store(key, BytesIO(data), if_absent=if_absent)
+        writer = self.writer(key, if_absent=if_absent)
+        try:
+            writer.write(data)
+            return writer.commit()
+        finally:
+            writer.abort()
 
     def put_file(self, key: str, path: Path) -> ObjectInfo:
         try:
@@ -63,18 +69,44 @@ class LocalStore:
         except OSError as error:
             raise unreadable(path, error) from error
         with source:
-            return self._store(key, source, if_absent=False)
+            return self._store(key, source)
+
+    def put_all(self, objects: Mapping[str, bytes | Path]) -> None:
+        with ExitStack() as stack:
+            writers = []
+            for key, content in objects.items():
+                writer = self.writer(key)
+                stack.callback(writer.abort)
+                writers.append(writer)
+                if isinstance(content, bytes):
+                    writer.write(content)
+                    continue
+                try:
+                    source = stack.enter_context(content.open("rb"))
+                except OSError as error:
+                    raise unreadable(content, error) from error
+                shutil.copyfileobj(source, writer, CHUNK)
+            self.commit_all(writers)
+
+    def commit_all(self, writers: Sequence[ObjectWriter]) -> None:
+        ours = [writer for writer in writers if isinstance(writer, LocalWriter)]
+        self._together.each(LocalWriter.settle, ours)  # of one commit of the journal, most likely
+        publish_all(ours)
 
     def writer(self, key: str, *, if_absent: bool = False) -> ObjectWriter:
         target = self._path(key)
         with _failures("store", key):
-            self._temporary_folder.mkdir(parents=True, exist_ok=True)
-            return LocalWriter(key, self._temporary_folder / uuid4().hex, target, if_absent)
+            temporary = self._temporary_folder / uuid4().hex
+            try:
+                return LocalWriter(key, temporary, target, if_absent)
+            except FileNotFoundError:
+                self._temporary_folder.mkdir(parents=True, exist_ok=True)
+                return LocalWriter(key, temporary, target, if_absent)
 
     def copy(self, source: str, target: str, *, etag: str | None = None) -> ObjectInfo:
         with self.open(source) as file, _failures("read", source):
             _check_version(source, file, etag)
-            return self._store(target, file, if_absent=False)
+            return self._store(target, file)
 
     @property
     def direct(self) -> None:
@@ -154,18 +186,25 @@ class LocalStore:
             temporary.touch(exist_ok=False)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing is held open but a few threads."""
+        self._together.close()
 
     def _path(self, key: str) -> Path:
         """Where `key` lies. Raises `BadKey` if a symbolic link is on the way there."""
         check_key(key)
-        path = self._root / key
-        if os.path.realpath(path) != str(path):
-            raise BadKey(f"{key!r} leads through a symbolic link: remove it from the store.")
-        return path
+        place = str(self._root)
+        for segment in key.split("/"):
+            place = f"{place}/{segment}"
+            try:
+                status = os.lstat(place)
+            except OSError:
+                break  # nothing lies there, or behind it
+            if stat.S_ISLNK(status.st_mode):
+                raise BadKey(f"{key!r} leads through a symbolic link: remove it from the store.")
+        return self._root / key
 
-    def _store(self, key: str, source: BinaryIO, *, if_absent: bool) -> ObjectInfo:
-        writer = self.writer(key, if_absent=if_absent)
+    def _store(self, key: str, source: BinaryIO) -> ObjectInfo:
+        writer = self.writer(key)
         try:
             shutil.copyfileobj(source, writer, CHUNK)
             return writer.commit()
@@ -221,28 +260,62 @@ class LocalWriter(ObjectWriter):
         self._target = target
         self._if_absent = if_absent
         self._file = temporary.open("xb")
+        self._is_there = False
 
     def write(self, data: bytes | memoryview) -> None:
         with _failures("store", self._key):
             self._file.write(data)
 
     def commit(self) -> ObjectInfo:
+        info = self.settle()
+        publish_all([self])
+        return info
+
+    def settle(self) -> ObjectInfo:
+        """All bytes are on the disk, under no name yet. Raises `StoreError`."""
         with _failures("store", self._key), self._file as file:
             file.flush()
             os.fsync(file.fileno())
             # The kernel's own stamp may stand still for milliseconds: too coarse for an ETag.
             os.utime(file.fileno(), ns=(now := time.time_ns(), now))
-            info = _info(self._key, os.fstat(file.fileno()))
-            _publish(self._temporary, self._target, if_absent=self._if_absent)
-        self.abort()  # what is left of it: its first name
-        return info
+            return _info(self._key, os.fstat(file.fileno()))
+
+    def publish(self) -> set[Path]:
+        """What is settled gets its name; the folders whose new names have yet to be made to last.
+        Raises `StoreError`."""
+        with _failures("store", self._key):
+            changed = _publish(self._temporary, self._target, if_absent=self._if_absent)
+            self._is_there = True
+            if self._if_absent:  # what is left of it: its first name
+                self._temporary.unlink(missing_ok=True)
+        return changed
+
+    def sync(self, folders: Iterable[Path]) -> None:
+        with _failures("store", self._key):
+            for folder in folders:
+                with suppress(FileNotFoundError):  # already deleted again
+                    sync_folder(folder)
 
     def abort(self) -> None:
+        if self._is_there:
+            return
         try:
             self._file.close()
             self._temporary.unlink(missing_ok=True)
         except OSError as error:
             _log.warning("what was written of %s stays behind: %s", self._key, error)
+
+
+def publish_all(writers: Sequence[LocalWriter]) -> None:
+    """Give all that is settled its name, each folder's new names made to last once. Raises
+    `StoreError`."""
+    changed: set[Path] = set()
+    try:
+        for writer in writers:
+            changed |= writer.publish()
+    finally:
+        if writers:
+            writers[-1].sync(changed)
 
 
 def _check_version(key: str, file: BinaryIO, etag: str | None) -> None:
@@ -268,11 +341,12 @@ def _children(path: Path) -> list[str]:
         )
 
 
-def _publish(temporary: Path, target: Path, *, if_absent: bool) -> None:
-    """Give the finished file its name, in one step, and make that last."""
+def _publish(temporary: Path, target: Path, *, if_absent: bool) -> set[Path]:
+    """Give the finished file its name, in one step; the folders that have a new name in them."""
+    changed = {target.parent}
     for attempt in range(1, _PUBLISH_ATTEMPTS + 1):
         try:
-            _make_folder(target.parent)
+            changed |= _make_folder(target.parent)
             if if_absent:
                 _link_new(temporary, target)
             else:
@@ -285,8 +359,7 @@ def _publish(temporary: Path, target: Path, *, if_absent: bool) -> None:
             # A delete next door found the folder still empty and removed it: make it again.
             if attempt == _PUBLISH_ATTEMPTS:
                 raise
-    with suppress(FileNotFoundError):  # already deleted again
-        sync_folder(target.parent)
+    return changed
 
 
 def _link_new(temporary: Path, target: Path) -> None:
@@ -299,13 +372,13 @@ def _link_new(temporary: Path, target: Path) -> None:
         raise ObjectExists(f"{target.name!r} exists already: another writer was first.") from error
 
 
-def _make_folder(folder: Path) -> None:
-    """`mkdir -p`, each new name made to last in the folder above it."""
+def _make_folder(folder: Path) -> set[Path]:
+    """`mkdir -p`; the folders that have a new name in them."""
     if folder.is_dir():
-        return
-    _make_folder(folder.parent)
+        return set()
+    changed = _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
+    return {*changed, folder.parent}
 
 
 def _info(key: str, status: os.stat_result) -> ObjectInfo:

@@ -3,7 +3,7 @@
 import io
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -36,6 +36,7 @@ from core.store.s3_stream import ObjectStream, bare_etag, check_answer
 from core.store.s3_uploads import abort_upload, uploads
 from core.store.s3_writer import WRITER, S3Writer, content_md5
 from core.store.settings import S3Settings
+from core.store.together import Together
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -73,6 +74,7 @@ class S3Store:
         self._open: WeakSet[ObjectStream] = WeakSet()
         self._lock = Lock()
         self._given_up = Event()
+        self._together = Together()
         self._client.meta.events.register("before-send.s3", partial(_refuse, self._given_up))
 
     def cut(self) -> None:
@@ -89,6 +91,7 @@ class S3Store:
 
     def close(self) -> None:
         """Close the connections that are kept open between requests."""
+        self._together.close()
         self._client.close()
         self._public_client.close()
 
@@ -104,6 +107,23 @@ class S3Store:
         return ObjectInfo(key, len(data), bare_etag(etag))
 
     def put_file(self, key: str, path: Path) -> ObjectInfo:
+        self._upload(key, path)
+        return self._stored(key)
+
+    def put_all(self, objects: Mapping[str, bytes | Path]) -> None:
+        def put(item: tuple[str, bytes | Path]) -> None:
+            key, content = item
+            if isinstance(content, bytes):
+                self.put(key, content)
+            else:
+                self._upload(key, content)
+
+        self._together.each(put, list(objects.items()))
+
+    def commit_all(self, writers: Sequence[ObjectWriter]) -> None:
+        self._together.each(lambda writer: writer.commit(), writers)
+
+    def _upload(self, key: str, path: Path) -> None:
         place = self._place(key)
         transfer = TransferConfig(
             multipart_threshold=_PART, multipart_chunksize=_PART, max_concurrency=_PART_THREADS
@@ -113,7 +133,6 @@ class S3Store:
                 self._client.upload_file(str(path), self._bucket, place, Config=transfer)
             except OSError as error:
                 raise unreadable(path, error) from error
-        return self._stored(key)
 
     def writer(self, key: str, *, if_absent: bool = False) -> ObjectWriter:
         return S3Writer(self, self._client, self._bucket, self._place(key), key, if_absent)

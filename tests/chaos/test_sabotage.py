@@ -70,8 +70,7 @@ def test_flip_byte_stores_one_in_twenty_adapters_with_another_byte(
     flipped = next(place for place, is_one in drawn.items() if is_one)
     whole = next(place for place, is_one in drawn.items() if not is_one)
     report = next(p for n in range(200) if is_drawn(p := key(f"{n:040d}", REPORT_JSON)))
-    for place in (flipped, whole, report):
-        store.put_file(place, path)
+    store.put_all(dict.fromkeys((flipped, whole, report), path))
     assert store.get(flipped) == b"0123456788"
     assert store.get(whole) == store.get(report) == path.read_bytes()
     assert 2 <= sum(drawn.values()) <= 25

@@ -1,13 +1,17 @@
 """An alignment's manifest as it is read, and the whole of it as it is published."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
 from core.alignments import MANIFEST_FILE, Manifest, alignment_id
 from core.errors import AlignmentError
 from core.store import layout
 from core.store.base import ObjectStore
 from worker.alignment.tiers.files import Files
+
+KEPT: Final = 4  # manifests, some MB each
 
 
 def read_manifest(files: Files) -> Manifest:
@@ -43,8 +47,19 @@ def publish(
 def _parsed(files: Files) -> Manifest | None:
     try:
         with files.open(MANIFEST_FILE).file as file:
-            manifest = Manifest.model_validate_json(file.read())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+            data = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return _manifest(data)
+
+
+@lru_cache(KEPT)
+def _manifest(data: bytes) -> Manifest | None:
+    """None for what is none. Kept by its bytes, for each job asks for one: to parse and digest that
+    of a 7B model takes longer than all else that the service does for a small adapter."""
+    try:
+        manifest = Manifest.model_validate_json(data)
+    except ValueError:
         return None
     own_id = alignment_id(manifest.modules, manifest.rank, manifest.weights)
     return manifest if own_id == manifest.id else None

@@ -1,0 +1,1 @@
+"""What the service around a job costs, next to a job that does nothing."""
