@@ -1,6 +1,7 @@
 """One module, judged: its scores, and what the policy's method would make of it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +14,9 @@ from worker.adapter.model import LoraModule
 from worker.alignment.loaded import LoadedSpectrum
 from worker.alignment.make import LoadedModule
 from worker.projection.apply import apply_method
-from worker.projection.module import ModuleAlignment
+from worker.projection.module import ModuleAlignment, ModuleSpectrum
 from worker.projection.score import Scores, score_update
-from worker.projection.thin import ThinProducts, thin_products
+from worker.projection.thin import ThinProducts, products_of_all
 from worker.projection.update import (
     HOPELESS_ABOVE,
     REFACTOR_ABOVE,
@@ -90,11 +91,46 @@ def score_module(
     module: LoraModule, loaded: LoadedModule | LoadedSpectrum, policy: Policy
 ) -> Scored:
     """The scores of one module, and what they alone forbid."""
+    return score_modules([module], [loaded], [policy])[0]
+
+
+def score_modules(
+    modules: Sequence[LoraModule],
+    loaded: Sequence[LoadedModule | LoadedSpectrum],
+    policies: Sequence[Policy],
+) -> list[Scored]:
+    """The same for one module of several adapters, which all have the one V, or do without it."""
+    prepared = [
+        _well_conditioned(module, one.tensors.u.device)
+        for module, one in zip(modules, loaded, strict=True)
+    ]
+    products = _products([p[0] for p in prepared], [one.tensors for one in loaded])
+    each = zip(modules, loaded, policies, prepared, products, strict=True)
+    return [_scored(*one) for one in each]
+
+
+def _products(
+    updates: Sequence[Update], alignments: Sequence[ModuleSpectrum]
+) -> list[ThinProducts | None]:
+    with_v = [(n, a) for n, a in enumerate(alignments) if isinstance(a, ModuleAlignment)]
+    products: list[ThinProducts | None] = [None] * len(updates)
+    if with_v:
+        v, norm = with_v[0][1].v, with_v[0][1].norm
+        made = products_of_all(v, [updates[n] for n, _ in with_v], norm)
+        for (n, _), one in zip(with_v, made, strict=True):
+            products[n] = one
+    return products
+
+
+def _scored(
+    module: LoraModule,
+    loaded: LoadedModule | LoadedSpectrum,
+    policy: Policy,
+    prepared: tuple[Update, float, bool, list[Finding]],
+    products: ThinProducts | None,
+) -> Scored:
+    update, norm, refactored, findings = prepared
     alignment = loaded.tensors
-    update, norm, refactored, findings = _well_conditioned(module, alignment.u.device)
-    products = None
-    if isinstance(alignment, ModuleAlignment):
-        products = thin_products(alignment.v, update, alignment.norm)
     scores = score_update(update, alignment, products, norm=norm, scaling=module.scaling)
     findings += _limits(module, scores, policy, norm, alignment.norm)
     return Scored(module, update, norm, products, scores, refactored, tuple(findings))

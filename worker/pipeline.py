@@ -1,9 +1,7 @@
 """The story of one job: an adapter comes in, is judged, projected, written and verified."""
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from core.errors import AdapterRejected
@@ -12,14 +10,12 @@ from core.handling import under_policy
 from core.policy import Policy
 from core.report import InputFacts, Report
 from core.selection import Choice, select
-from worker.adapter import AdapterFiles, examine, load_adapter
-from worker.adapter.model import LoraModule
+from worker.adapter import Adapter, AdapterFiles, examine, load_adapter
 from worker.adapter.verify import verify_written
 from worker.adapter.write import Written, as_uploaded, cast_for_output, write_adapter
-from worker.alignment.parallel import in_parallel, usual_workers
 from worker.alignment.source import AlignmentSource
-from worker.judge import Judged, grown_over_cap, project_module, score_module
-from worker.memory import Turns, with_room
+from worker.judge import Judged, grown_over_cap
+from worker.judging import Case, judge_all
 from worker.reporting import output_facts, policy_notes, provenance, rows, summary, verdict
 from worker.suspicion import signs_of_attack
 from worker.tracking import Tracker
@@ -32,6 +28,16 @@ class BaseNames:
 
     written: str | None = None
     known: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Order:
+    """An upload, what is to become of it, and the empty folder where that is written."""
+
+    files: AdapterFiles
+    policy: Policy
+    output: Path
+    base_names: BaseNames
 
 
 def sanitize(
@@ -48,13 +54,30 @@ def sanitize(
     Nothing is written for a policy that only scores. Raises `AdapterRejected` with every finding;
     any other error is ours. On any error what lies in `output` must not be published.
     """
-    with tracker.stage("check"):
-        examined = examine(files, alignment, policy, base_names.known)
-    with tracker.stage("read"):
-        adapter = load_adapter(examined)
+    order = Order(files, policy, output, base_names)
+    adapter = read(order, alignment, tracker)
+    (judged,) = judge_all([Case(adapter.modules, policy)], alignment, tracker)
+    assert judged is not None  # noqa: S101  (only others are let go)
+    return conclude(order, adapter, judged, alignment, tracker)
 
-    total = len(adapter.modules)
-    judged = _judged(adapter.modules, alignment, policy, tracker)
+
+def read(order: Order, alignment: AlignmentSource, tracker: Tracker) -> Adapter:
+    """The upload, checked in full and read. Raises `AdapterRejected`."""
+    with tracker.stage("check"):
+        examined = examine(order.files, alignment, order.policy, order.base_names.known)
+    with tracker.stage("read"):
+        return load_adapter(examined)
+
+
+def conclude(
+    order: Order,
+    adapter: Adapter,
+    judged: Sequence[Judged],
+    alignment: AlignmentSource,
+    tracker: Tracker,
+) -> Report:
+    """From all its modules judged to what is written and verified. Raises `AdapterRejected`."""
+    policy, total = order.policy, len(judged)
     signs = signs_of_attack(judged)
     own = [*(f for j in judged for f in j.findings), *(s.finding for s in signs)]
     findings = [*adapter.findings, *under_policy(own, policy), *policy_notes(policy)]
@@ -84,16 +107,16 @@ def sanitize(
         with tracker.stage("write"):
             origin = provenance(adapter, alignment, policy)
             write_adapter(
-                output,
+                order.output,
                 adapter,
                 written,
                 alignment,
-                base_name=base_names.written,
+                base_name=order.base_names.written,
                 provenance=origin,
             )
         tracker.step("verify", total, total)
         with tracker.stage("verify"):
-            verified = verify_written(output, written)
+            verified = verify_written(order.output, written)
 
     return Report(
         verdict=verdict(policy, choices),
@@ -103,50 +126,8 @@ def sanitize(
         alignment=alignment.facts(),
         policy=policy,
         input=InputFacts(files=list(adapter.files), base_model_name_or_path=adapter.base_name),
-        output=None if verified is None else output_facts(output, written, verified),
+        output=None if verified is None else output_facts(order.output, written, verified),
     )
-
-
-def _judged(
-    modules: Sequence[LoraModule], alignment: AlignmentSource, policy: Policy, tracker: Tracker
-) -> list[Judged]:
-    """Every module, several at once: while one is read and hashed another is multiplied."""
-    total = len(modules)
-    workers = min(usual_workers(), total)
-    turns = Turns(workers)
-
-    def judge(module: LoraModule, _desk: int) -> Judged:
-        work = partial(_judge, module, alignment, policy, tracker, workers)
-        return with_room(alignment, turns, work)
-
-    judged: dict[str, Judged] = {}
-
-    def step() -> None:
-        tracker.step("score", len(judged), total)
-
-    step()
-    made = in_parallel(judge, modules, range(workers), waiting=step, abandon=lambda: None)
-    with closing(made):
-        for one in made:
-            judged[one.module.path] = one
-            step()
-    return [judged[module.path] for module in modules]
-
-
-def _judge(
-    module: LoraModule,
-    alignment: AlignmentSource,
-    policy: Policy,
-    tracker: Tracker,
-    at_once: int,
-) -> Judged:
-    with tracker.stage("align", at_once=at_once):
-        name = module.alignment_name
-        loaded = alignment.module(name) if policy.loads_v else alignment.spectrum(name)
-    with tracker.stage("score", at_once=at_once):
-        scored = score_module(module, loaded, policy)
-    with tracker.stage("project", at_once=at_once):
-        return project_module(scored, loaded, policy)
 
 
 def _outcome(judged: Judged, choice: Choice, policy: Policy) -> Written:

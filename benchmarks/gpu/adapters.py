@@ -42,7 +42,7 @@ def measure(model: Model, rank: int, random: torch.Generator, *, rounds: int) ->
     def products() -> None:
         for module in modules:
             v, norm = module.alignment.v, module.alignment.norm
-            both_products(v, module.update.b, norm)
+            both_products(v, module.update, norm)
 
     works = {
         "today": lambda: [engine(module) for module in modules],

@@ -82,12 +82,11 @@ def _thin(modules: Sequence[Module]) -> Thin:
     backs, images, insides, seens = [], [], [], []
     for module in modules:
         b, alignment = module.update.b, module.alignment
-        a = module.update.a
-        back, image = both_products(alignment.v, b, alignment.norm)  # (in, r), (out, r)
+        back, image = both_products(alignment.v, module.update, alignment.norm)  # (in, r), (out, r)
         backs.append(back)
         images.append(image)
-        insides.append(alignment.u.T.to(b.dtype) @ b)  # (k, r)
-        seens.append(a @ alignment.z.to(a.dtype))  # (r, k)
+        insides.append(alignment.u.T @ b)  # (k, r)
+        seens.append(module.update.a @ alignment.z)  # (r, k)
     b = torch.stack([module.update.b for module in modules])
     a = torch.stack([module.update.a for module in modules])
     others = (torch.stack(tensors) for tensors in (backs, images, insides, seens))

@@ -54,7 +54,7 @@ def measure(
 
     def launched() -> None:
         for v in pool:
-            both_products(v, update.b, norm)
+            both_products(v, update, norm)
 
     clock = clock_of(device)
     thin = in_turn({"ours": ours, "launched": launched}, rounds, clock)

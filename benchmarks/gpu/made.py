@@ -23,7 +23,7 @@ class Module:
 
 
 def make(shape: Shape, rank: int, random: torch.Generator) -> Module:
-    """V and the factors in bfloat16, as most are; U and Z in float32."""
+    """V in bfloat16, the factors with as many digits; U and Z in float32."""
     out, in_ = shape
     v = make_v(shape, random)
     sigma = torch.linspace(2.0, 1.0, DIRECTIONS, dtype=torch.float64, device=random.device)
@@ -49,7 +49,8 @@ def make_update(shape: Shape, rank: int, random: torch.Generator) -> Update:
     out, in_ = shape
     b = torch.randn(out, rank, generator=random, device=random.device)
     a = torch.randn(rank, in_, generator=random, device=random.device)
-    return Update(b.mul_(0.01).bfloat16(), a.mul_(0.01).bfloat16())
+    b, a = (factor.mul_(0.01).bfloat16().float() for factor in (b, a))
+    return Update(b, a, narrow=True)
 
 
 def _orthonormal(size: int, random: torch.Generator) -> Tensor:

@@ -57,7 +57,7 @@ def products_of_all(v: Tensor, updates: Sequence[Update], norm: float) -> list[T
     found: dict[int, ThinProducts] = {}
     for arithmetic in Arithmetic:  # from coarse to fine
         left = [n for n in range(len(updates)) if n not in found]
-        at_hand = [n for n in left if _bears(v, updates[n].b, arithmetic)]
+        at_hand = [n for n in left if _bears(v, updates[n], arithmetic)]
         made = _products(v, [updates[n] for n in at_hand], norm, arithmetic)
         for n, products in zip(at_hand, made, strict=True):
             lost = _amplification(v, updates[n], norm, products, arithmetic)
@@ -66,10 +66,10 @@ def products_of_all(v: Tensor, updates: Sequence[Update], norm: float) -> list[T
     return [found[n] for n in range(len(updates))]
 
 
-def both_products(v: Tensor, b: Tensor, norm: float) -> tuple[Tensor, Tensor]:
+def both_products(v: Tensor, update: Update, norm: float) -> tuple[Tensor, Tensor]:
     """Vᵀ·B (in, r) and C·B (out, r) in the coarsest arithmetic that B bears, whatever cancels."""
-    arithmetic = next(each for each in Arithmetic if _bears(v, b, each))
-    back = back_product(v, b, norm, arithmetic)
+    arithmetic = next(each for each in Arithmetic if _bears(v, update, each))
+    back = back_product(v, update.b, norm, arithmetic)
     return back, forward_product(v, back, norm, arithmetic) / norm
 
 
@@ -95,12 +95,12 @@ def forward_product(v: Tensor, x: Tensor, norm: float, arithmetic: Arithmetic) -
     return torch.cat([block @ x for _, block in _blocks(v, x.dtype)])
 
 
-def _bears(v: Tensor, b: Tensor, arithmetic: Arithmetic) -> bool:
-    """Whether B itself is not rounded by it, beyond what its 16 bits have been already."""
+def _bears(v: Tensor, update: Update, arithmetic: Arithmetic) -> bool:
+    """Whether B loses no more by it than its own 16 bits have lost already."""
     if arithmetic == Arithmetic.SIXTEEN_BITS:
-        sixteen = v.dtype.itemsize == b.dtype.itemsize == 2
-        return sixteen and (v.is_cuda or _is_native(v, arithmetic))
-    return arithmetic == Arithmetic.FLOAT64 or b.dtype != torch.float64
+        narrow = update.narrow and v.dtype.itemsize == 2
+        return narrow and (v.is_cuda or _is_native(v, arithmetic))
+    return arithmetic == Arithmetic.FLOAT64 or update.b.dtype != torch.float64
 
 
 def _is_native(v: Tensor, arithmetic: Arithmetic) -> bool:

@@ -110,7 +110,7 @@ def test_an_adapter_of_16_bits_is_multiplied_in_16_bits(
 
 def test_an_adapter_of_32_bits_is_multiplied_in_32_bits() -> None:
     v, update = _random((1024, 512), torch.bfloat16)
-    assert _error(v, Update(update.b.float(), update.a.float())) <= 1e-5
+    assert _error(v, Update(update.b, update.a)) <= 1e-5
 
 
 @needs_pairs
@@ -121,7 +121,7 @@ def test_what_cancels_in_16_bits_is_multiplied_again() -> None:
     v = (written @ torch.randn(1, 256, generator=random)).bfloat16()
     b = torch.randn(512, 4, generator=random)
     b -= 0.999 * written @ (written.T @ b) / written.square().sum()
-    update = Update(b.bfloat16(), torch.randn(4, 256, generator=random).bfloat16())
+    update = Update(b.bfloat16().float(), torch.randn(4, 256, generator=random), narrow=True)
     assert _error(v, update) <= 1e-4
 
 
@@ -135,9 +135,9 @@ def test_adapters_that_share_a_pass_get_what_each_gets_alone() -> None:
     for rank, dtype in ((8, torch.bfloat16), (3, torch.float16), (16, torch.float32), (1, None)):
         b = torch.randn(300, rank, generator=random, dtype=torch.float64)
         a = torch.randn(rank, 200, generator=random)
-        updates.append(Update(b if dtype is None else b.to(dtype), a))
+        updates.append(Update(b, a) if dtype is None else _narrowed(b, a, dtype))
     exact = torch.linalg.svd(v.double(), full_matrices=True)[0][:, -4:]  # Vᵀ·B = 0 but for rounding
-    updates.append(Update(exact.bfloat16(), torch.randn(4, 200, generator=random).bfloat16()))
+    updates.append(_narrowed(exact, torch.randn(4, 200, generator=random), torch.bfloat16))
     norm = float(v.double().norm())
     together = products_of_all(v, updates, norm)
     for update, products in zip(updates, together, strict=True):
@@ -190,7 +190,11 @@ def _random(shape: tuple[int, int], dtype: torch.dtype) -> tuple[Tensor, Update]
     v = torch.randn(*shape, generator=random) * 1e-3
     b = torch.randn(shape[0], 16, generator=random) * 1e-2
     a = torch.randn(16, shape[1], generator=random)
-    return v.to(dtype), Update(b.to(dtype), a.to(dtype))
+    return v.to(dtype), _narrowed(b, a.to(dtype).float(), dtype)
+
+
+def _narrowed(b: Tensor, a: Tensor, dtype: torch.dtype) -> Update:
+    return Update(b.to(dtype).float(), a, narrow=dtype.itemsize == 2)
 
 
 def _error(v: Tensor, update: Update) -> float:
