@@ -5,6 +5,7 @@ Redis only carries; what must last lies in the object store.
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from pydantic import ValidationError
@@ -29,6 +30,8 @@ from core.timeouts import job_timeout
 
 SANITIZE: Final = "worker.tasks.sanitize"
 BUILD_ALIGNMENT: Final = "worker.tasks.build_alignment"
+
+ALIGNMENT: Final = "alignment"  # in a waiting job's meta: the id of the one that it is for
 
 _KEPT_AFTER_SUCCESS = 60  # seconds; the object store has the result
 _KEPT_AFTER_FAILURE = 24 * 3600
@@ -56,6 +59,17 @@ def connect(settings: RedisSettings, *, answer_within: float | None = None) -> R
     )
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """What RQ is given; `meta` is there for those who look at what waits."""
+
+    task: str
+    rq_id: str
+    kwargs: dict[str, str]
+    timeout: int
+    meta: dict[str, str]
+
+
 class JobQueue:
     """One RQ queue with JSON payloads. Every Redis error becomes a `QueueError`."""
 
@@ -74,61 +88,54 @@ class JobQueue:
 
     def submit_job(self, request: JobRequest) -> bool:
         """Queue a sanitizing job; False if it is on its way already."""
-        return self._submit(
+        entry = _Entry(
             SANITIZE,
             request.id,
             {"tenant": request.tenant, "job_id": request.id},
             job_timeout(self.settings, sum(file.size for file in request.files)),
-            self._limit_of(request.tenant),
+            {ALIGNMENT: request.alignment.id},
         )
+        return self._submit(entry, self._limit_of(request.tenant))
 
     def submit_build(self, name: str) -> bool:
         """Queue the build of a registered alignment; False if it is on its way already."""
         timeout = self.settings.build_timeout
-        return self._submit(BUILD_ALIGNMENT, build_id(name), {"name": name}, timeout, None)
+        entry = _Entry(BUILD_ALIGNMENT, build_id(name), {"name": name}, timeout, {})
+        return self._submit(entry, None)
 
-    def _submit(
-        self, task: str, rq_id: str, kwargs: dict[str, str], timeout: int, limit: RateLimit | None
-    ) -> bool:
+    def _submit(self, entry: "_Entry", limit: RateLimit | None) -> bool:
         with redis_errors():
-            if self.redis.exists(RQJob.key_for(rq_id)):
-                if self._is_on_its_way(rq_id):
+            if self.redis.exists(RQJob.key_for(entry.rq_id)):
+                if self._is_on_its_way(entry.rq_id):
                     return False
-                self.redis.delete(RQJob.key_for(rq_id))
+                self.redis.delete(RQJob.key_for(entry.rq_id))
             if limit is not None:  # with one RQ takes no pipeline
-                self._enqueue(task, rq_id, kwargs, timeout, limit, None)
+                self._enqueue(entry, limit, None)
                 return True
             with self.redis.pipeline() as pipeline:
-                self._enqueue(task, rq_id, kwargs, timeout, None, pipeline)
+                self._enqueue(entry, None, pipeline)
                 pipeline.execute()
             return True
 
-    def _enqueue(
-        self,
-        task: str,
-        rq_id: str,
-        kwargs: dict[str, str],
-        timeout: int,
-        limit: RateLimit | None,
-        pipeline: Pipeline | None,
-    ) -> None:
+    def _enqueue(self, entry: "_Entry", limit: RateLimit | None, pipeline: Pipeline | None) -> None:
         """Followers are told before it can run: first, or in the same transaction."""
-        if task == SANITIZE and pipeline is None:
-            self.events.queued(rq_id)
+        if entry.task == SANITIZE and pipeline is None:
+            self.events.queued(entry.rq_id)
         retries = self.settings.attempts - 1
         self.rq.enqueue_call(
-            task,
-            kwargs=kwargs,
-            job_id=rq_id,
-            timeout=timeout,
+            entry.task,
+            kwargs=entry.kwargs,
+            job_id=entry.rq_id,
+            timeout=entry.timeout,
+            meta=entry.meta,
             result_ttl=_KEPT_AFTER_SUCCESS,
             failure_ttl=_KEPT_AFTER_FAILURE,
             retry=Attempts(max=retries) if retries else None,
             rate_limit=limit,
             pipeline=pipeline,
         )
-        if task == SANITIZE and pipeline is not None:
-            self.events.queued(rq_id, pipeline)  # not before: RQ begins the transaction
+        if entry.task == SANITIZE and pipeline is not None:
+            self.events.queued(entry.rq_id, pipeline)  # not before: RQ begins the transaction
 
     def withdraw(self, rq_id: str) -> None:
         """Take what waits off the queue; what a worker has in hand is left to it."""
@@ -202,7 +209,7 @@ class JobQueue:
 
     def count_death(self, rq_id: str) -> None:
         """One more worker died with this job in hand. Raises `QueueError`."""
-        key = _deaths_key(rq_id)
+        key = deaths_key(rq_id)
         with redis_errors():
             self.redis.incr(key)
             self.redis.expire(key, _DEATHS_KEPT)
@@ -210,11 +217,11 @@ class JobQueue:
     def is_deadly(self, rq_id: str) -> bool:
         """True if as many workers died with it as are allowed to. Raises `QueueError`."""
         with redis_errors():
-            return int(self.redis.get(_deaths_key(rq_id)) or 0) >= self.settings.deaths
+            return int(self.redis.get(deaths_key(rq_id)) or 0) >= self.settings.deaths
 
     def forget_deaths(self, rq_id: str) -> None:
         with redis_errors():
-            self.redis.delete(_deaths_key(rq_id))
+            self.redis.delete(deaths_key(rq_id))
 
     def ping(self) -> None:
         with redis_errors():
@@ -252,5 +259,5 @@ def _progress_key(job_id: str) -> str:
     return f"safelora:running:{job_id}"
 
 
-def _deaths_key(rq_id: str) -> str:
+def deaths_key(rq_id: str) -> str:
     return f"safelora:deaths:{rq_id}"

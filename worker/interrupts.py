@@ -1,6 +1,9 @@
 """Why a running job stops: it was cancelled, or it goes back to the queue for another time."""
 
 from threading import Event
+from typing import Final
+
+from rq.timeouts import BaseTimeoutException
 
 
 class Cancelled(Exception):
@@ -13,6 +16,10 @@ class Drained(Exception):
 
 class StoreAway(Exception):
     """The object store answers nobody; the job goes back to the queue until it does."""
+
+
+INTERRUPTIONS: Final = (Cancelled, Drained, StoreAway, BaseTimeoutException)
+"""What stops a job from outside, and must reach whoever runs it."""
 
 
 class Interrupts:

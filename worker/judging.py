@@ -1,5 +1,6 @@
 """The modules of an adapter judged, several at once; of several adapters too, V being read once."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -32,31 +33,39 @@ class _Group:
     name: str
     members: Mapping[int, LoraModule]
 
+    def alone(self) -> "_Group":
+        """Without others than the first case."""
+        return _Group(self.name, {p: m for p, m in self.members.items() if p == 0})
+
+
+def judge_one(case: Case, alignment: AlignmentSource, tracker: Tracker) -> list[Judged]:
+    """Every module, in its order; while one is read and hashed another is multiplied."""
+    return judge_all(case, [], alignment, tracker, until=math.inf)[0]
+
 
 def judge_all(
-    cases: Sequence[Case],
+    case: Case,
+    others: Sequence[Case],
     alignment: AlignmentSource,
     tracker: Tracker,
     *,
-    others_until: float | None = None,
-) -> list[list[Judged] | None]:
-    """Every module of each case, in its order; each comes to what it would come to alone.
+    until: float,
+) -> tuple[list[Judged], list[list[Judged] | None]]:
+    """The same with others in one pass; each comes to what it would come to alone.
 
-    While one module is read and hashed another is multiplied. The time is the first case's: from
-    `others_until` on, in seconds of `time.monotonic`, none of the others' modules is begun, and
-    None stands for each that was not done by then.
+    The time is the first case's, and so is the tracker: from `until` on, by `time.monotonic`, no
+    module of the others is begun, and None stands for each that was not done by then.
     """
+    cases = [case, *others]
     groups = _groups(cases)
     workers = min(usual_workers(), len(groups))
     turns = Turns(workers)
 
     def judge(group: _Group, _desk: int) -> dict[int, Judged]:
-        late = others_until is not None and time.monotonic() >= others_until
-        members = {0: group.members[0]} if late and 0 in group.members else group.members
-        if late and 0 not in group.members:
-            return {}
-        work = partial(_judge, group.name, members, cases, alignment, tracker, workers)
-        return with_room(alignment, turns, work)
+        if time.monotonic() >= until:
+            group = group.alone()
+        work = partial(_judge, group, cases, alignment, tracker, workers)
+        return with_room(alignment, turns, work) if group.members else {}
 
     judged: list[dict[str, Judged]] = [{} for _ in cases]
     done = 0
@@ -72,7 +81,13 @@ def judge_all(
                 judged[place][one.module.path] = one
             done += 1
             step()
-    return [_in_order(case, found) for case, found in zip(cases, judged, strict=True)]
+    whole = [
+        [found[module.path] for module in one.modules] if len(found) == len(one.modules) else None
+        for one, found in zip(cases, judged, strict=True)
+    ]
+    own = whole[0]
+    assert own is not None  # noqa: S101  (only others are let go)
+    return own, whole[1:]
 
 
 def _groups(cases: Sequence[Case]) -> list[_Group]:
@@ -84,27 +99,20 @@ def _groups(cases: Sequence[Case]) -> list[_Group]:
     return [_Group(name, by_place) for name, by_place in members.items()]
 
 
-def _in_order(case: Case, judged: Mapping[str, Judged]) -> list[Judged] | None:
-    if len(judged) < len(case.modules):
-        return None
-    return [judged[module.path] for module in case.modules]
-
-
 def _judge(
-    name: str,
-    members: Mapping[int, LoraModule],
+    group: _Group,
     cases: Sequence[Case],
     alignment: AlignmentSource,
     tracker: Tracker,
     at_once: int,
 ) -> dict[int, Judged]:
-    policies = [cases[place].policy for place in members]
+    policies = [cases[place].policy for place in group.members]
     with tracker.stage("align", at_once=at_once):
-        loaded = _loaded(name, policies, alignment)
+        loaded = _loaded(group.name, policies, alignment)
     with tracker.stage("score", at_once=at_once):
-        scored = score_modules(list(members.values()), loaded, policies)
+        scored = score_modules(list(group.members.values()), loaded, policies)
     with tracker.stage("project", at_once=at_once):
-        each = zip(members, scored, loaded, policies, strict=True)
+        each = zip(group.members, scored, loaded, policies, strict=True)
         return {place: project_module(s, lo, policy) for place, s, lo, policy in each}
 
 

@@ -15,7 +15,7 @@ from worker.adapter.verify import verify_written
 from worker.adapter.write import Written, as_uploaded, cast_for_output, write_adapter
 from worker.alignment.source import AlignmentSource
 from worker.judge import Judged, grown_over_cap
-from worker.judging import Case, judge_all
+from worker.judging import Case, judge_one
 from worker.reporting import output_facts, policy_notes, provenance, rows, summary, verdict
 from worker.suspicion import signs_of_attack
 from worker.tracking import Tracker
@@ -56,8 +56,7 @@ def sanitize(
     """
     order = Order(files, policy, output, base_names)
     adapter = read(order, alignment, tracker)
-    (judged,) = judge_all([Case(adapter.modules, policy)], alignment, tracker)
-    assert judged is not None  # noqa: S101  (only others are let go)
+    judged = judge_one(Case(adapter.modules, policy), alignment, tracker)
     return conclude(order, adapter, judged, alignment, tracker)
 
 

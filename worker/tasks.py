@@ -16,6 +16,7 @@ from core.jobs import JobFailure, JobRequest, JobResult, JobState, now
 from core.queue import BUILD_ALIGNMENT, SANITIZE, JobQueue, build_id
 from worker.alignment.registration import register
 from worker.alignment.wanted import Removed, Wanted
+from worker.company import Company, company_of
 from worker.delivery import deliver
 from worker.following import JobLine, Line, following
 from worker.interrupts import Cancelled, Drained, Interrupts, StoreAway
@@ -58,12 +59,22 @@ class Tasks:
             if earlier is not None:
                 records.settle(tenant, job_id, earlier)
                 return  # delivered twice: the first run's word stands
-            line = JobLine(self.queue, records, tenant, job_id)
-            with following(line, self.interrupts) as tracker:
-                result = self._result(request, tracker, attempts_left)
-            standing = records.finish(tenant, job_id, result)
-        self._tell_end(job_id)
-        _log.info("job %s of tenant %s: %s", job_id, tenant, standing.state)
+            with tempfile.TemporaryDirectory(dir=self.workshop.scratch.folder) as folder:
+                self._run(request, attempts_left, Path(folder))
+
+    def _run(self, request: JobRequest, attempts_left: int, folder: Path) -> None:
+        """With what waits for the same alignment, of which all is published once this has ended."""
+        first = attempts_left >= self.queue.settings.attempts - 1
+        company = company_of(
+            request, self.queue, self.workshop, folder / "others", first_attempt=first
+        )
+        line = JobLine(self.queue, self.workshop.records, request.tenant, request.id)
+        with following(line, self.interrupts) as tracker:
+            result = self._result(request, tracker, attempts_left, folder / "own", company)
+        standing = self.workshop.records.finish(request.tenant, request.id, result)
+        self._tell_end(request.id)
+        _log.info("job %s of tenant %s: %s", request.id, request.tenant, standing.state)
+        company.publish(stop=self.interrupts.drain.is_set)
 
     def _tell_end(self, job_id: str) -> None:
         try:
@@ -116,11 +127,18 @@ class Tasks:
             return records.finish_build(record.as_failed(failure.code, failure.message, now()))
         return standing
 
-    def _result(self, request: JobRequest, tracker: Tracker, attempts_left: int) -> JobResult:
+    def _result(
+        self,
+        request: JobRequest,
+        tracker: Tracker,
+        attempts_left: int,
+        folder: Path,
+        company: Company,
+    ) -> JobResult:
         started = now()
         try:
-            with tempfile.TemporaryDirectory(dir=self.workshop.scratch.folder) as folder:
-                commit = run_job(request, self.workshop, tracker, Path(folder))
+            folder.mkdir()
+            commit = run_job(request, self.workshop, tracker, folder, company)
             if request.destination is not None:
                 deliver(request, request.destination, commit, self.workshop, tracker)
         except Cancelled:

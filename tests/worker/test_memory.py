@@ -2,7 +2,7 @@
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from tests.worker.making import lora, save_adapter
 from tests.worker.service import Service
 from worker.adapter import AdapterFiles, LoraModule
 from worker.alignment.tiers import ModuleLoader, RamTier
-from worker.judge import score_module
+from worker.judge import score_modules
 from worker.memory import DeviceOutOfMemory, Turns, with_room
 from worker.pipeline import BaseNames, sanitize
 from worker.tracking import Tracker
@@ -102,13 +102,13 @@ def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def at_once(patch: pytest.MonkeyPatch, workers: int) -> None:
-    patch.setattr("worker.pipeline.usual_workers", lambda: workers)
+    patch.setattr("worker.judging.usual_workers", lambda: workers)
 
 
 def score_short(patch: pytest.MonkeyPatch, fault: Fault, times: int, start: int = FROM) -> Short:
     """Memory runs out while a module is judged."""
-    short = Short(score_module, fault, times, start)
-    patch.setattr("worker.pipeline.score_module", short)
+    short = Short(score_modules, fault, times, start)
+    patch.setattr("worker.judging.score_modules", short)
     return short
 
 
@@ -156,8 +156,8 @@ def test_it_is_judged_again_with_no_other_beside_it(
     short = threading.Barrier(workers)
     at_work, failed = set[str](), set[str]()
 
-    def score(module: LoraModule, *others: Any) -> Any:
-        name = module.path
+    def score(modules: Sequence[LoraModule], *others: Any) -> Any:
+        name = modules[0].path
         at_work.add(name)
         try:
             if len(failed) < workers and name not in failed:
@@ -166,11 +166,11 @@ def test_it_is_judged_again_with_no_other_beside_it(
                 on_a_gpu()
             if name in failed:
                 assert at_work == {name}
-            return score_module(module, *others)
+            return score_modules(modules, *others)
         finally:
             at_work.remove(name)
 
-    monkeypatch.setattr("worker.pipeline.score_module", score)
+    monkeypatch.setattr("worker.judging.score_modules", score)
     assert bench.job() == undisturbed
     assert len(failed) == workers
 

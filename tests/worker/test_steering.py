@@ -1,6 +1,6 @@
 """A worker and a job that others steer, with results in a folder and on S3 alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ from worker import following
 from worker.alignment.parallel import usual_workers
 from worker.courier import reconcile
 from worker.interrupts import Cancelled, Drained
-from worker.judge import score_module
+from worker.judge import score_modules
 
 
 def cancel(service: Service, request: JobRequest, *, telling: bool = True) -> None:
@@ -52,14 +52,14 @@ def at_module(
     happening = Lock()
 
     def arrange(number: int, happen: Callable[[], None]) -> None:
-        def scoring(module: Any, *others: Any) -> Any:
+        def scoring(modules: Sequence[LoraModule], *others: Any) -> Any:
             with happening:
-                judged.append(module.alignment_name)
+                judged.append(modules[0].alignment_name)
                 if len(judged) == number:
                     happen()
-            return score_module(module, *others)
+            return score_modules(modules, *others)
 
-        monkeypatch.setattr("worker.pipeline.score_module", scoring)
+        monkeypatch.setattr("worker.judging.score_modules", scoring)
 
     return arrange
 
