@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DATA ?= var/demo
 
-.PHONY: help demo demo-llm up test lint format docs fuzz real bench-align chaos contract efficacy clean
+.PHONY: help demo demo-llm up test lint format docs fuzz real bench-align bench-adapter chaos contract efficacy clean
 .DEFAULT_GOAL := help
 
 help:
@@ -45,6 +45,9 @@ real: .venv/ready-real ## the tests on real weights (SmolLM2-135M, a LoRA of T5)
 
 bench-align: .venv/ready-dev ## building an alignment of 2 × 4.5 GB next to reading, hashing, writing
 	$(BIN)/python -m benchmarks.align $(ARGS)
+
+bench-adapter: .venv/ready-dev ## sanitizing an adapter next to reading and hashing its alignment: ARGS=--quick
+	$(BIN)/python -m benchmarks.adapter $(ARGS)
 
 chaos: .venv/ready-dev ## faults at random on the whole service, then an audit: ROUNDS=200 SABOTAGE=name
 	@$(BIN)/python -m chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SABOTAGE),--sabotage $(SABOTAGE)) $(ARGS)

@@ -1,6 +1,7 @@
 """The story of one job: an adapter comes in, is judged, projected, written and verified."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -10,9 +11,10 @@ from core.errors import AdapterRejected
 from core.findings import refusals
 from core.handling import under_policy
 from core.policy import Policy
-from core.report import InputFacts, Report
+from core.report import InputFacts, OutputFacts, Report
 from core.selection import Choice, select
 from worker.adapter import AdapterFiles, examine, load_adapter
+from worker.adapter.files import file_facts
 from worker.adapter.model import LoraModule
 from worker.adapter.verify import verify_written
 from worker.adapter.write import Written, as_uploaded, cast_for_output, write_adapter
@@ -53,7 +55,6 @@ def sanitize(
     with tracker.stage("read"):
         adapter = load_adapter(examined)
 
-    total = len(adapter.modules)
     judged = _judged(adapter.modules, alignment, policy, tracker)
     signs = signs_of_attack(judged)
     own = [*(f for j in judged for f in j.findings), *(s.finding for s in signs)]
@@ -78,8 +79,9 @@ def sanitize(
         raise AdapterRejected([*findings, *grown])
 
     written = [_outcome(j, choices[j.module.alignment_name], policy) for j in judged]
-    verified = None
+    published = None
     if policy.publishes:
+        total = len(judged)
         tracker.step("write", total, total)
         with tracker.stage("write"):
             origin = provenance(adapter, alignment, policy)
@@ -93,7 +95,7 @@ def sanitize(
             )
         tracker.step("verify", total, total)
         with tracker.stage("verify"):
-            verified = verify_written(output, written)
+            published = _verified(output, written)
 
     return Report(
         verdict=verdict(policy, choices),
@@ -103,7 +105,7 @@ def sanitize(
         alignment=alignment.facts(),
         policy=policy,
         input=InputFacts(files=list(adapter.files), base_model_name_or_path=adapter.base_name),
-        output=None if verified is None else output_facts(output, written, verified),
+        output=published,
     )
 
 
@@ -147,6 +149,14 @@ def _judge(
         scored = score_module(module, loaded, policy)
     with tracker.stage("project", at_once=at_once):
         return project_module(scored, loaded, policy)
+
+
+def _verified(output: Path, written: Sequence[Written]) -> OutputFacts:
+    """What was written, compared and hashed at the same time."""
+    with ThreadPoolExecutor(1) as pool:
+        files = pool.submit(lambda: [file_facts(path) for path in sorted(output.iterdir())])
+        verified = verify_written(output, written)
+    return output_facts(files.result(), written, verified)
 
 
 def _outcome(judged: Judged, choice: Choice, policy: Policy) -> Written:
