@@ -1,6 +1,7 @@
 """The story of one job: an adapter comes in, is judged, projected, written and verified."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +9,10 @@ from core.errors import AdapterRejected
 from core.findings import refusals
 from core.handling import under_policy
 from core.policy import Policy
-from core.report import InputFacts, Report
+from core.report import InputFacts, OutputFacts, Report
 from core.selection import Choice, select
 from worker.adapter import Adapter, AdapterFiles, examine, load_adapter
+from worker.adapter.files import file_facts
 from worker.adapter.verify import verify_written
 from worker.adapter.write import Written, as_uploaded, cast_for_output, write_adapter
 from worker.alignment.source import AlignmentSource
@@ -100,7 +102,7 @@ def conclude(
         raise AdapterRejected([*findings, *grown])
 
     written = [_outcome(j, choices[j.module.alignment_name], policy) for j in judged]
-    verified = None
+    published = None
     if policy.publishes:
         tracker.step("write", total, total)
         with tracker.stage("write"):
@@ -115,7 +117,7 @@ def conclude(
             )
         tracker.step("verify", total, total)
         with tracker.stage("verify"):
-            verified = verify_written(order.output, written)
+            published = _verified(order.output, written)
 
     return Report(
         verdict=verdict(policy, choices),
@@ -125,8 +127,16 @@ def conclude(
         alignment=alignment.facts(),
         policy=policy,
         input=InputFacts(files=list(adapter.files), base_model_name_or_path=adapter.base_name),
-        output=None if verified is None else output_facts(order.output, written, verified),
+        output=published,
     )
+
+
+def _verified(output: Path, written: Sequence[Written]) -> OutputFacts:
+    """What was written, compared and hashed at the same time."""
+    with ThreadPoolExecutor(1) as pool:
+        files = pool.submit(lambda: [file_facts(path) for path in sorted(output.iterdir())])
+        verified = verify_written(output, written)
+    return output_facts(files.result(), written, verified)
 
 
 def _outcome(judged: Judged, choice: Choice, policy: Policy) -> Written:

@@ -2,13 +2,21 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from core.canonical import digest
 from core.errors import AdapterRejected
 from core.findings import Finding, finding
 from core.policy import Policy
-from core.report import ENGINE_VERSION, InputFacts, ModuleRow, OutputFacts, Report, Summary, Verdict
+from core.report import (
+    ENGINE_VERSION,
+    FileFacts,
+    InputFacts,
+    ModuleRow,
+    OutputFacts,
+    Report,
+    Summary,
+    Verdict,
+)
 from core.selection import Choice
 from worker.adapter import Adapter, AdapterFiles
 from worker.adapter.files import file_facts
@@ -120,9 +128,11 @@ def summary(
     )
 
 
-def output_facts(output: Path, written: Sequence[Written], verified: int) -> OutputFacts:
+def output_facts(
+    files: Sequence[FileFacts], written: Sequence[Written], verified: int
+) -> OutputFacts:
     return OutputFacts(
-        files=[file_facts(path) for path in sorted(output.iterdir())],
+        files=list(files),
         widened=[w.module.path for w in written if w.widened],
         verified=verified,
     )

@@ -36,6 +36,23 @@ class Engine:
     def __post_init__(self) -> None:
         self._ram = RamTier(self.ram)
 
+    @property
+    def folder(self) -> Path:
+        return self.cache / self.manifest.id
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.folder / name for name in self.manifest.files]
+
+    @property
+    def gigabytes(self) -> float:
+        return sum(path.stat().st_size for path in self.files) / 1e9
+
+    @property
+    def v_bytes(self) -> int:
+        """In 16 bits."""
+        return sum(2 * m.out_features * m.in_features for m in self.manifest.modules)
+
     def run(self) -> None:
         """Sanitize the adapter once; what is published is thrown away."""
         files = DiskTier(

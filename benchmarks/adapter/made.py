@@ -80,7 +80,7 @@ def make_alignment(cache: Path, case: Case) -> Manifest:
 def make_adapter(folder: Path, case: Case) -> Path:
     """As PEFT saves one."""
     random = torch.Generator().manual_seed(1)
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for path, (out, in_) in case.shapes.items():
         prefix = f"base_model.model.{path}"
         a = torch.randn(case.rank, in_, generator=random).mul_(in_**-0.5)
@@ -135,4 +135,5 @@ def _sizes(case: Case) -> set[int]:
 
 
 def _orthonormal(size: int, random: torch.Generator) -> Tensor:
-    return torch.linalg.qr(torch.randn(size, DEFAULT_RANK, generator=random)).Q.contiguous()
+    q: Tensor = torch.linalg.qr(torch.randn(size, DEFAULT_RANK, generator=random)).Q
+    return q.contiguous()

@@ -1,5 +1,6 @@
 """Write a clean adapter: canonical names, a minimal config, dtypes that hold the update."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
 from worker.adapter.keys import canonical_key
 from worker.adapter.model import Adapter, LoraModule, common_rank_and_alpha
 from worker.alignment.source import AlignmentSource
-from worker.projection.update import Update, compress, is_finite, is_near
+from worker.projection.update import Update, compress, factor_norms, is_near
 from worker.safetensors_file import write_safetensors
 
 CAST_LOSS_LIMIT = 0.01  # of the product's norm, above which float32 is written
@@ -41,7 +42,8 @@ def cast_for_output(module: LoraModule, update: Update, norm: float) -> Written:
     wanted = update.to(torch.device("cpu"))
     b, a = wanted.b.to(module.b.dtype), wanted.a.to(module.a.dtype)
     limit = CAST_LOSS_LIMIT * norm
-    if is_near(Update(b, a), wanted, limit) and is_finite(b) and is_finite(a):
+    # What is near to finite factors is finite.
+    if is_near(Update(b, a), wanted, limit) and math.isfinite(factor_norms(wanted)):
         return Written(module, a, b, wanted, widened=False)
     if not is_near(Update(wanted.b.float(), wanted.a.float()), wanted, limit):
         wanted = compress(wanted, wanted.rank)  # too small for float32 unless the factors share it

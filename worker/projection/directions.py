@@ -50,7 +50,5 @@ def directions(update: Update, inside: Tensor) -> Directions:
     return Directions(
         count=count,
         purity=min(1.0, float(overlaps.max())),
-        confined=min(1.0, float(overlaps.sum(dim=0).max()))
-        if 3 * len(seen) <= len(update.b)
-        else 0.0,
+        confined=min(1.0, float(overlaps.sum(dim=0).max())) if few else 0.0,
     )

@@ -118,11 +118,6 @@ def survives_sixteen_bits(update: Update, norm: float) -> bool:
     )
 
 
-def is_finite(factor: Tensor) -> bool:
-    """True without NaN or infinity; the squares of what float32 holds do not overflow float64."""
-    return math.isfinite(_norm(factor))
-
-
 def balanced(update: Update) -> Update:
     """The same product in float64, each column of B about as large as its row of A.
 
@@ -158,7 +153,7 @@ def compress(update: Update, rank: int) -> Update:
 
 def _survives(update: Update, dtype: torch.dtype, limit: float) -> bool:
     b16, a16 = update.b.to(dtype), update.a.to(dtype)
-    if not (is_finite(b16) and is_finite(a16)):
+    if not bool(torch.isfinite(b16).all() & torch.isfinite(a16).all()):
         return False
     # What rounding took away has no more digits than what it was taken from.
     loss = product_norm(Update(b16 - update.b, a16))
@@ -166,8 +161,8 @@ def _survives(update: Update, dtype: torch.dtype, limit: float) -> bool:
 
 
 def _rounding_bound(update: Update, largest: tuple[float, float], dtype: torch.dtype) -> float:
-    """What rounding both factors costs at most, from their Gram matrices and the `largest` singular
-    value of each; infinite where an entry may be too large for `dtype`.
+    """What rounding both factors costs at most, from their Gram matrices and what no singular value
+    of each passes (`largest`); infinite where an entry may be too large for `dtype`.
 
     ‖ΔB·(A+ΔA)‖ + ‖B·ΔA‖ for roundings of half a unit in the last place.
     """
@@ -182,8 +177,8 @@ def _rounding_bound(update: Update, largest: tuple[float, float], dtype: torch.d
 
 
 def _largest(gram: Tensor) -> float:
-    """The largest singular value of the factor whose Gram matrix this is."""
-    return math.sqrt(max(0.0, float(torch.linalg.eigvalsh(gram)[-1])))
+    """What no singular value of the factor passes whose Gram matrix this is: ‖G‖_F^½."""
+    return math.sqrt(float(gram.norm()))
 
 
 def _difference_bound(left: Update, right: Update) -> float:

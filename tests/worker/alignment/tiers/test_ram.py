@@ -1,5 +1,8 @@
 """The nearest tier against a plain list: what it holds, what it drops, and never too much."""
 
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,3 +46,26 @@ def test_a_share_is_kept_of_what_was_used_last(sizes: list[int], share: float) -
     assert kept == list(range(first, len(sizes)))
     assert ram.used == sum(sizes[first:]) <= share * before
     assert first == 0 or sum(sizes[first - 1 :]) > share * before
+
+
+def test_threads_that_share_it_never_pass_the_bound() -> None:
+    """Eight that put, get and drop at random: what it says that it holds is what it holds."""
+    ram, over = RamTier(50), list[int]()
+
+    def use(seed: int) -> None:
+        random = Random(seed)
+        for _ in range(500):
+            name = random.choice("abcdefghij")
+            if ram.get(name) is None:
+                ram.put(name, {"v": torch.zeros(random.randint(1, 30), dtype=torch.uint8)})
+            if random.random() < 0.05:
+                ram.keep(0.5)
+            if ram.used > ram.capacity:
+                over.append(ram.used)
+
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(use, seed) for seed in range(8)]:
+            done.result()
+    held = [tensors for name in "abcdefghij" if (tensors := ram.get(name)) is not None]
+    assert ram.used == sum(tensors["v"].numel() for tensors in held)
+    assert not over
