@@ -4,6 +4,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -61,8 +62,7 @@ class Tasks:
             line = JobLine(self.queue, records, tenant, job_id)
             with following(line, self.interrupts) as tracker:
                 result = self._result(request, tracker, attempts_left)
-            standing = records.finish(tenant, job_id, result)
-        self._tell_end(job_id)
+            standing = records.finish(tenant, job_id, result, told=partial(self._tell_end, job_id))
         _log.info("job %s of tenant %s: %s", job_id, tenant, standing.state)
 
     def _tell_end(self, job_id: str) -> None:
