@@ -9,13 +9,14 @@ from starlette.requests import Request
 from core.canonical import parse_json_strictly
 from core.errors import RequestError, RequestTimeout, TooLarge, UnsupportedMediaType
 
-BLOCK = 1 << 18
+BLOCK = 1 << 20
 FIRST_BLOCK = 1 << 12
 SILENCE_SECONDS = 30
 
 
 async def blocks(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
-    """The body in blocks of about 256 KiB: a server's own pieces are too small to hand to a thread.
+    """The body in blocks of about 1 MiB: a server's own pieces are too small to hand to a thread,
+    which of 17 MB in blocks of 256 KiB took twice as long as all that was done there.
     The first ones are smaller, so that what is wrong at its start is seen early.
 
     Raises `TooLarge`, at once where the length was announced.

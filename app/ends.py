@@ -6,7 +6,7 @@ Word may be lost, with Redis or without: it only hastens, and who waits looks by
 import asyncio
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final
 
 from redis.asyncio import Redis
@@ -56,8 +56,7 @@ class Ends:
     async def close(self) -> None:
         if self._listening is not None:
             self._listening.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._listening
+            await asyncio.wait([self._listening], timeout=_REST_SECONDS)
         await self._redis.aclose()
 
     async def _listen(self) -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -44,10 +44,18 @@ class Records:
     def result(self, tenant: str, job_id: str) -> JobResult | None:
         return self._read(layout.job_result(tenant, job_id), JobResult)
 
-    def finish(self, tenant: str, job_id: str, result: JobResult) -> JobResult:
+    def finish(
+        self,
+        tenant: str,
+        job_id: str,
+        result: JobResult,
+        *,
+        told: Callable[[], None] | None = None,
+    ) -> JobResult:
         """Record how the job ended; the first word stands, is put into the outbox, and is returned.
 
-        Of a job that was removed meanwhile nothing is kept.
+        `told` is called as soon as it stands: who waits for it need not wait for the rest. Of a job
+        that was removed meanwhile nothing is kept.
         """
         key = layout.job_result(tenant, job_id)
         standing: JobResult | None = result
@@ -58,6 +66,8 @@ class Records:
         if standing is None:
             self.forget_pending(tenant, job_id)
             raise StoreError(f"{key} was there and is gone", code="object_missing")
+        if told is not None:
+            told()
         self.settle(tenant, job_id, standing)
         if self.store.info(layout.job_request(tenant, job_id)) is None:
             self.store.delete(key)

@@ -4,6 +4,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -71,8 +72,9 @@ class Tasks:
         line = JobLine(self.queue, self.workshop.records, request.tenant, request.id)
         with following(line, self.interrupts) as tracker:
             result = self._result(request, tracker, attempts_left, folder / "own", company)
-        standing = self.workshop.records.finish(request.tenant, request.id, result)
-        self._tell_end(request.id)
+        standing = self.workshop.records.finish(
+            request.tenant, request.id, result, told=partial(self._tell_end, request.id)
+        )
         _log.info("job %s of tenant %s: %s", request.id, request.tenant, standing.state)
         company.publish(stop=self.interrupts.drain.is_set)
 

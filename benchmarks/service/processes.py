@@ -63,6 +63,7 @@ class Gate:
         record = Running(self.client, store, self.log).register(name, base, aligned, **order)
         if record["state"] != "ready":
             raise SystemExit(f"the alignment {name} was not built: {record}")
+        os.sync()  # or what was written for it slows down the first jobs
 
     def memory(self, name: str) -> tuple[int, int]:
         """Bytes of the process that are resident now, and at most so far."""

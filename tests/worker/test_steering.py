@@ -12,6 +12,7 @@ from core.jobs import JobRequest, JobResult, JobState, now
 from core.store import layout
 from tests.worker.service import TENANT, Service
 from worker import following
+from worker.adapter.model import LoraModule
 from worker.alignment.parallel import usual_workers
 from worker.courier import reconcile
 from worker.interrupts import Cancelled, Drained
