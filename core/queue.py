@@ -31,7 +31,9 @@ from core.timeouts import job_timeout
 SANITIZE: Final = "worker.tasks.sanitize"
 BUILD_ALIGNMENT: Final = "worker.tasks.build_alignment"
 
-ALIGNMENT: Final = "alignment"  # in a waiting job's meta: the id of the one that it is for
+# In a waiting job's meta: the id of the alignment that it is for, and how large its input is.
+ALIGNMENT: Final = "alignment"
+BYTES: Final = "bytes"
 
 _KEPT_AFTER_SUCCESS = 60  # seconds; the object store has the result
 _KEPT_AFTER_FAILURE = 24 * 3600
@@ -67,7 +69,7 @@ class _Entry:
     rq_id: str
     kwargs: dict[str, str]
     timeout: int
-    meta: dict[str, str]
+    meta: dict[str, str | int]
 
 
 class JobQueue:
@@ -88,12 +90,13 @@ class JobQueue:
 
     def submit_job(self, request: JobRequest) -> bool:
         """Queue a sanitizing job; False if it is on its way already."""
+        size = sum(file.size for file in request.files)
         entry = _Entry(
             SANITIZE,
             request.id,
             {"tenant": request.tenant, "job_id": request.id},
-            job_timeout(self.settings, sum(file.size for file in request.files)),
-            {ALIGNMENT: request.alignment.id},
+            job_timeout(self.settings, size),
+            {ALIGNMENT: request.alignment.id, BYTES: size},
         )
         return self._submit(entry, self._limit_of(request.tenant))
 

@@ -120,20 +120,21 @@ def company_of(
 def _waiting(
     request: JobRequest, queue: JobQueue, workshop: Workshop, most: int
 ) -> list[JobRequest]:
+    size = sum(file.size for file in request.files)
     try:
-        found = take_along(queue, request.id, request.alignment.id, most)
+        found = take_along(
+            queue, request.id, request.alignment.id, most=most, largest=LARGER * size
+        )
         asked = [workshop.records.request(tenant, job_id) for tenant, job_id in found]
     except (QueueError, GateError) as error:
         _log.warning("job %s is run alone: %s", request.id, error)
         return []
-    size = sum(file.size for file in request.files)
     own = recipe_of(request, _digests(request), request.other_names)
     chosen: dict[str, JobRequest] = {}
     for other in asked:
         if other is None or any(file.key is None or file.sha256 is None for file in other.files):
             continue  # removed; or its bytes are elsewhere, and slow to come
-        if sum(file.size for file in other.files) <= LARGER * size:
-            chosen.setdefault(recipe_of(other, _digests(other), other.other_names), other)
+        chosen.setdefault(recipe_of(other, _digests(other), other.other_names), other)
     return [other for recipe, other in chosen.items() if recipe != own]
 
 
