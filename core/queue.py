@@ -72,14 +72,16 @@ class JobQueue:
         self.rq = Queue(settings.name, connection=redis, serializer=JSONSerializer)
         self.events = JobEvents(redis)
 
-    def submit_job(self, request: JobRequest) -> bool:
-        """Queue a sanitizing job; False if it is on its way already."""
+    def submit_job(self, request: JobRequest, *, is_new: bool = False) -> bool:
+        """Queue a sanitizing job; False if it is on its way already, which of one that `is_new`
+        nobody asks."""
         return self._submit(
             SANITIZE,
             request.id,
             {"tenant": request.tenant, "job_id": request.id},
             job_timeout(self.settings, sum(file.size for file in request.files)),
             self._limit_of(request.tenant),
+            is_new=is_new,
         )
 
     def submit_build(self, name: str) -> bool:
@@ -88,10 +90,17 @@ class JobQueue:
         return self._submit(BUILD_ALIGNMENT, build_id(name), {"name": name}, timeout, None)
 
     def _submit(
-        self, task: str, rq_id: str, kwargs: dict[str, str], timeout: int, limit: RateLimit | None
+        self,
+        task: str,
+        rq_id: str,
+        kwargs: dict[str, str],
+        timeout: int,
+        limit: RateLimit | None,
+        *,
+        is_new: bool = False,
     ) -> bool:
         with redis_errors():
-            if self.redis.exists(RQJob.key_for(rq_id)):
+            if not is_new and self.redis.exists(RQJob.key_for(rq_id)):
                 if self._is_on_its_way(rq_id):
                     return False
                 self.redis.delete(RQJob.key_for(rq_id))
@@ -220,11 +229,25 @@ class JobQueue:
         with redis_errors():
             self.redis.ping()
 
+    def tell_running(self, job_id: str, progress: Progress, *, begins: bool) -> bool:
+        """`set_progress`, and an event for those who follow it; True if an end was marked."""
+        with redis_errors(), self.redis.pipeline() as pipeline:
+            self._set_progress(pipeline, job_id, progress)
+            return self.events.running(job_id, progress, begins=begins, pipeline=pipeline)
+
+    def tell_end(self, job_id: str) -> None:
+        """The store has its result, and no worker holds it any more."""
+        with redis_errors(), self.redis.pipeline() as pipeline:
+            pipeline.delete(_progress_key(job_id))
+            self.events.ended(job_id, pipeline)
+
     def set_progress(self, job_id: str, progress: Progress) -> None:
         """Say where a running job is; the word lapses after one lease unless it is renewed."""
         with redis_errors():
-            key = _progress_key(job_id)
-            self.redis.set(key, progress.model_dump_json(), ex=self.settings.lease)
+            self._set_progress(self.redis, job_id, progress)
+
+    def _set_progress(self, redis: Redis, job_id: str, progress: Progress) -> None:
+        redis.set(_progress_key(job_id), progress.model_dump_json(), ex=self.settings.lease)
 
     def renew_progress(self, job_id: str) -> None:
         with redis_errors():

@@ -4,14 +4,13 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from rq.timeouts import JobTimeoutException
 
 from core.alignments import AlignmentRecord
-from core.errors import GateError, QueueError, StoreError
+from core.errors import GateError, StoreError
 from core.findings import printable
 from core.jobs import JobFailure, JobRequest, JobResult, JobState, now
 from core.queue import BUILD_ALIGNMENT, SANITIZE, JobQueue, build_id
@@ -62,14 +61,8 @@ class Tasks:
             line = JobLine(self.queue, records, tenant, job_id)
             with following(line, self.interrupts) as tracker:
                 result = self._result(request, tracker, attempts_left)
-            standing = records.finish(tenant, job_id, result, told=partial(self._tell_end, job_id))
+                standing = records.finish(tenant, job_id, result, told=line.end)
         _log.info("job %s of tenant %s: %s", job_id, tenant, standing.state)
-
-    def _tell_end(self, job_id: str) -> None:
-        try:
-            self.queue.events.ended(job_id)
-        except QueueError as error:
-            _log.warning("the end of job %s is not told: %s", job_id, error)
 
     def build_alignment(self, *, name: str, attempts_left: int) -> None:
         """Build what the name stands for and record it. Raises only where another attempt may help.
