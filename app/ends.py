@@ -53,6 +53,10 @@ class Ends:
             if not waiting:
                 del self._waiting[job_id]
 
+    def waiting_for(self) -> frozenset[str]:
+        """The jobs whose end somebody waits for."""
+        return frozenset(self._waiting)
+
     async def close(self) -> None:
         if self._listening is not None:
             self._listening.cancel()

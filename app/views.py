@@ -118,6 +118,11 @@ def snapshot(services: Services, request: JobRequest) -> Snapshot:
     return Snapshot(request, result, None if result else _progress(services, request.id))
 
 
+def just_accepted(services: Services, request: JobRequest) -> Snapshot:
+    """A new job: it has its result already, or waits."""
+    return Snapshot(request, services.records.result(request.tenant, request.id), None)
+
+
 def job_view(seen: Snapshot) -> JobView:
     request, result, progress = seen.request, seen.result, seen.progress
     commit = result.commit if result else None

@@ -50,21 +50,27 @@ class JobEvents:
             if pipeline is None:
                 own.execute()
 
-    def running(self, job_id: str, progress: Progress, *, begins: bool) -> bool:
-        """A worker has it in hand, since now if it `begins`; True if an end was marked."""
+    def running(
+        self, job_id: str, progress: Progress, *, begins: bool, pipeline: Pipeline | None = None
+    ) -> bool:
+        """A worker has it in hand, since now if it `begins`; True if an end was marked. Executes
+        `pipeline`, if one is given."""
         kind: EventKind = "running" if begins else "progress"
-        with redis_errors(), self._redis.pipeline() as pipeline:
-            _add(pipeline, job_id, kind, progress)
-            pipeline.exists(ended_mark(job_id))
-            return bool(pipeline.execute()[-1])
+        with redis_errors(), self._redis.pipeline() as own:
+            told = own if pipeline is None else pipeline
+            _add(told, job_id, kind, progress)
+            told.exists(ended_mark(job_id))
+            return bool(told.execute()[-1])
 
-    def ended(self, job_id: str) -> None:
-        """The store has its result: said to those who follow it, marked for who still runs it."""
-        with redis_errors(), self._redis.pipeline() as pipeline:
-            pipeline.set(ended_mark(job_id), "1", ex=_KEPT_AFTER_END)
-            _add(pipeline, job_id, "ended", seconds=_KEPT_AFTER_END)
-            pipeline.publish(ENDS_CHANNEL, job_id)
-            pipeline.execute()
+    def ended(self, job_id: str, pipeline: Pipeline | None = None) -> None:
+        """The store has its result: said to those who follow it, marked for who still runs it.
+        Executes `pipeline`, if one is given."""
+        with redis_errors(), self._redis.pipeline() as own:
+            told = own if pipeline is None else pipeline
+            told.set(ended_mark(job_id), "1", ex=_KEPT_AFTER_END)
+            _add(told, job_id, "ended", seconds=_KEPT_AFTER_END)
+            told.publish(ENDS_CHANNEL, job_id)
+            told.execute()
 
     def forget(self, job_id: str) -> None:
         with redis_errors():

@@ -88,8 +88,9 @@ class JobQueue:
         self.rq = Queue(settings.name, connection=redis, serializer=JSONSerializer)
         self.events = JobEvents(redis)
 
-    def submit_job(self, request: JobRequest) -> bool:
-        """Queue a sanitizing job; False if it is on its way already."""
+    def submit_job(self, request: JobRequest, *, is_new: bool = False) -> bool:
+        """Queue a sanitizing job; False if it is on its way already, which of one that `is_new`
+        nobody asks."""
         size = sum(file.size for file in request.files)
         entry = _Entry(
             SANITIZE,
@@ -98,7 +99,7 @@ class JobQueue:
             job_timeout(self.settings, size),
             {ALIGNMENT: request.alignment.id, BYTES: size},
         )
-        return self._submit(entry, self._limit_of(request.tenant))
+        return self._submit(entry, self._limit_of(request.tenant), is_new=is_new)
 
     def submit_build(self, name: str) -> bool:
         """Queue the build of a registered alignment; False if it is on its way already."""
@@ -106,9 +107,9 @@ class JobQueue:
         entry = _Entry(BUILD_ALIGNMENT, build_id(name), {"name": name}, timeout, {})
         return self._submit(entry, None)
 
-    def _submit(self, entry: "_Entry", limit: RateLimit | None) -> bool:
+    def _submit(self, entry: _Entry, limit: RateLimit | None, *, is_new: bool = False) -> bool:
         with redis_errors():
-            if self.redis.exists(RQJob.key_for(entry.rq_id)):
+            if not is_new and self.redis.exists(RQJob.key_for(entry.rq_id)):
                 if self._is_on_its_way(entry.rq_id):
                     return False
                 self.redis.delete(RQJob.key_for(entry.rq_id))
@@ -120,7 +121,7 @@ class JobQueue:
                 pipeline.execute()
             return True
 
-    def _enqueue(self, entry: "_Entry", limit: RateLimit | None, pipeline: Pipeline | None) -> None:
+    def _enqueue(self, entry: _Entry, limit: RateLimit | None, pipeline: Pipeline | None) -> None:
         """Followers are told before it can run: first, or in the same transaction."""
         if entry.task == SANITIZE and pipeline is None:
             self.events.queued(entry.rq_id)
@@ -230,11 +231,25 @@ class JobQueue:
         with redis_errors():
             self.redis.ping()
 
+    def tell_running(self, job_id: str, progress: Progress, *, begins: bool) -> bool:
+        """`set_progress`, and an event for those who follow it; True if an end was marked."""
+        with redis_errors(), self.redis.pipeline() as pipeline:
+            self._set_progress(pipeline, job_id, progress)
+            return self.events.running(job_id, progress, begins=begins, pipeline=pipeline)
+
+    def tell_end(self, job_id: str) -> None:
+        """The store has its result, and no worker holds it any more."""
+        with redis_errors(), self.redis.pipeline() as pipeline:
+            pipeline.delete(_progress_key(job_id))
+            self.events.ended(job_id, pipeline)
+
     def set_progress(self, job_id: str, progress: Progress) -> None:
         """Say where a running job is; the word lapses after one lease unless it is renewed."""
         with redis_errors():
-            key = _progress_key(job_id)
-            self.redis.set(key, progress.model_dump_json(), ex=self.settings.lease)
+            self._set_progress(self.redis, job_id, progress)
+
+    def _set_progress(self, redis: Redis, job_id: str, progress: Progress) -> None:
+        redis.set(_progress_key(job_id), progress.model_dump_json(), ex=self.settings.lease)
 
     def renew_progress(self, job_id: str) -> None:
         with redis_errors():

@@ -53,12 +53,18 @@ class JobLine(Line):
         self._tenant = tenant
         self._begun = False
         self._marked = False
+        self._is_over = False
         self._looked = time.monotonic()
 
     def tell(self, progress: Progress) -> None:
-        super().tell(progress)
-        self._marked = self.queue.events.running(self.rq_id, progress, begins=not self._begun)
+        self._marked = self.queue.tell_running(self.rq_id, progress, begins=not self._begun)
         self._begun = True
+
+    def end(self) -> None:
+        """The store has its result."""
+        with _passing_over(self.rq_id):
+            self.queue.tell_end(self.rq_id)
+            self._is_over = True
 
     def check(self) -> None:
         """Raises `Cancelled` once the store has a result: what this run comes to is void."""
@@ -74,7 +80,12 @@ class JobLine(Line):
             raise Cancelled
 
     def put_back(self) -> None:
-        self.queue.events.queued(self.rq_id)
+        if not self._is_over:
+            self.queue.events.queued(self.rq_id)
+
+    def close(self) -> None:
+        if not self._is_over:
+            super().close()
 
 
 @contextmanager
@@ -114,4 +125,4 @@ def _passing_over(rq_id: str) -> Iterator[None]:
     try:
         yield
     except QueueError as error:
-        _log.warning("progress of %s not told: %s", rq_id, error)
+        _log.warning("how %s fares is not told: %s", rq_id, error)

@@ -4,14 +4,13 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from rq.timeouts import JobTimeoutException
 
 from core.alignments import AlignmentRecord
-from core.errors import GateError, QueueError, StoreError
+from core.errors import GateError, StoreError
 from core.findings import printable
 from core.jobs import JobFailure, JobRequest, JobResult, JobState, now
 from core.queue import BUILD_ALIGNMENT, SANITIZE, JobQueue, build_id
@@ -72,17 +71,11 @@ class Tasks:
         line = JobLine(self.queue, self.workshop.records, request.tenant, request.id)
         with following(line, self.interrupts) as tracker:
             result = self._result(request, tracker, attempts_left, folder / "own", company)
-        standing = self.workshop.records.finish(
-            request.tenant, request.id, result, told=partial(self._tell_end, request.id)
-        )
+            standing = self.workshop.records.finish(
+                request.tenant, request.id, result, told=line.end
+            )
         _log.info("job %s of tenant %s: %s", request.id, request.tenant, standing.state)
         company.publish(stop=self.interrupts.drain.is_set)
-
-    def _tell_end(self, job_id: str) -> None:
-        try:
-            self.queue.events.ended(job_id)
-        except QueueError as error:
-            _log.warning("the end of job %s is not told: %s", job_id, error)
 
     def build_alignment(self, *, name: str, attempts_left: int) -> None:
         """Build what the name stands for and record it. Raises only where another attempt may help.

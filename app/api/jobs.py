@@ -29,6 +29,7 @@ from app.views import (
     Snapshot,
     find_job,
     job_view,
+    just_accepted,
     mark_accepted,
     snapshot,
 )
@@ -79,7 +80,8 @@ async def post_job(
 
         def accepted() -> Snapshot:
             job = accept(services, caller, make_order(), idempotency_key, folder)
-            return snapshot(services, job)
+            is_new = idempotency_key is None
+            return just_accepted(services, job) if is_new else snapshot(services, job)
 
         seen = await run_in_threadpool(accepted)
     mark_accepted(response, seen)

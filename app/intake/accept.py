@@ -123,7 +123,7 @@ def keep(
     if claimed:  # its first mark may be so old that it was just taken for abandoned
         services.records.announce(caller.tenant, request.id)
     _log.info("job %s of tenant %s accepted from key %s", request.id, caller.tenant, caller.key_id)
-    _start(services, request, commit)
+    _start(services, request, commit, is_new=not claimed)
     return request
 
 
@@ -199,7 +199,7 @@ def _stored(
     return files
 
 
-def _start(services: Services, request: JobRequest, commit: Commit | None) -> None:
+def _start(services: Services, request: JobRequest, commit: Commit | None, *, is_new: bool) -> None:
     if commit is not None:
         result = JobResult(
             state=commit.state,
@@ -211,6 +211,6 @@ def _start(services: Services, request: JobRequest, commit: Commit | None) -> No
         services.records.finish(request.tenant, request.id, result)
         return
     try:
-        services.queue.submit_job(request)
+        services.queue.submit_job(request, is_new=is_new)
     except QueueError as error:
         _log.warning("job %s is stored and not queued yet: %s", request.id, error)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from httpx2 import Response
@@ -154,20 +155,19 @@ def test_what_another_request_under_the_key_brought_is_not_taken_away(
     """The first one claims the key and fails; the other goes on under its id before it has
     cleaned up."""
     gate.register()
-    records = gate.services.records
-    announce = records.announce
+    inputs_of = Arrival.inputs
     others: list[Response] = []
     begun: list[bool] = []
 
-    def fails_after_the_claim(tenant: str, job_id: str) -> None:
-        claims = list(gate.services.store.list(layout.idempotency_claims("default")))
-        if claims and not begun:
+    def fails_after_the_claim(self: Arrival, *args: Any, **kwargs: Any) -> list[InputFile]:
+        assert list(gate.services.store.list(layout.idempotency_claims("default")))
+        if not begun:
             begun.append(True)
             others.append(gate.post(idempotency_key=KEY))
             raise StoreError("The store went away.")
-        announce(tenant, job_id)
+        return inputs_of(self, *args, **kwargs)
 
-    monkeypatch.setattr(records, "announce", fails_after_the_claim)
+    monkeypatch.setattr(Arrival, "inputs", fails_after_the_claim)
     assert gate.post(idempotency_key=KEY).status_code == 503
     [other] = others
     assert other.status_code == 202

@@ -13,6 +13,7 @@ from tests.worker.making import GOLDEN
 from tests.worker.service import Service, golden_files
 from worker import company
 from worker.adapter import Adapter, AdapterFiles
+from worker.following import JobLine
 from worker.judge import Judged, score_modules
 from worker.judging import Case, judge_all, judge_one
 from worker.pipeline import BaseNames, Order, conclude, read
@@ -222,13 +223,13 @@ def test_a_draining_worker_publishes_nothing_more(
 ) -> None:
     """The job at work ends; what was judged beside it is left."""
     requests = waiting(service, record)
-    told = service.tasks._tell_end
+    told = JobLine.end
 
-    def drain(job_id: str) -> None:
-        told(job_id)
+    def drain(line: JobLine) -> None:
+        told(line)
         service.tasks.interrupts.drain.set()
 
-    monkeypatch.setattr(service.tasks, "_tell_end", drain)
+    monkeypatch.setattr(JobLine, "end", drain)
     run_one(service)
     assert service.result(requests[0]) is not None
     assert results(service, requests[1:]) == [None] * 3

@@ -139,10 +139,12 @@ def test_cancel_after_the_last_module_stands(
     request = service.accept(service.register())
     finish = type(service.records).finish
 
-    def cancelled_first(records: Any, tenant: str, job_id: str, result: JobResult) -> JobResult:
+    def cancelled_first(
+        records: Any, tenant: str, job_id: str, result: JobResult, **others: Any
+    ) -> JobResult:
         word = JobResult(state=JobState.CANCELLED, finished_at=now())
         finish(records, tenant, job_id, word)
-        return finish(records, tenant, job_id, result)
+        return finish(records, tenant, job_id, result, **others)
 
     monkeypatch.setattr(type(service.records), "finish", cancelled_first)
     service.work()

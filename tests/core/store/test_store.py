@@ -202,6 +202,31 @@ def test_put_file_says_when_the_file_cannot_be_read(store: ObjectStore, tmp_path
     assert store.info("a") is None
 
 
+def test_data_and_files_are_stored_together(store: ObjectStore, tmp_path: Path) -> None:
+    """Under folders that are there and new ones, over what was there."""
+    store.put("a/one", b"before")
+    (tmp_path / "two").write_bytes(b"from a file")
+    objects: dict[str, bytes | Path] = {
+        "a/one": b"data",
+        "b/c/two": tmp_path / "two",
+        "b/three": b"",
+    }
+    store.put_all(objects)
+    assert {key: store.get(key) for key in store.list("")} == {
+        "a/one": b"data",
+        "b/c/two": b"from a file",
+        "b/three": b"",
+    }
+
+
+def test_of_those_stored_together_none_is_half_there(store: ObjectStore, tmp_path: Path) -> None:
+    """A file that cannot be read is a store error that names it."""
+    with pytest.raises(StoreError, match="Could not read 'gone'"):
+        store.put_all({"a": b"whole", "b": tmp_path / "gone"})
+    assert store.info("b") is None
+    assert list(store.unfinished("")) == []
+
+
 def test_a_stream_reads_in_pieces(store: ObjectStore) -> None:
     """An object can be read bit by bit, as any open file."""
     store.put("a", b"0123456789")

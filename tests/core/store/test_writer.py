@@ -32,6 +32,23 @@ def test_what_was_written_is_what_one_gets(store: ObjectStore, data: bytes) -> N
     assert list(store.unfinished("")) == []
 
 
+def test_writers_commit_together(store: ObjectStore) -> None:
+    """One whose key is taken says so, and takes nothing from what is there."""
+    contents = {"a/b": SHORT, "a/c": LONG[: PART + 1], "d": b""}
+    writers = [store.writer(key, if_absent=True) for key in contents]
+    for writer, data in zip(writers, contents.values(), strict=True):
+        writer.write(data)
+    store.commit_all(writers)
+    assert {key: store.get(key) for key in contents} == contents
+    late = store.writer("a/b", if_absent=True)
+    late.write(b"late")
+    with pytest.raises(ObjectExists):
+        store.commit_all([late])
+    late.abort()
+    assert store.get("a/b") == SHORT
+    assert list(store.unfinished("")) == []
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 @given(pieces=st.lists(st.binary(max_size=40), max_size=8))
 def test_pieces_may_be_of_any_size(store: ObjectStore, pieces: list[bytes]) -> None:
