@@ -44,7 +44,7 @@ real: .venv/ready-real ## the tests on real weights (SmolLM2-135M, a LoRA of T5)
 	$(BIN)/python -m pytest -m real
 
 bench: .venv/ready-dev ## what a job costs, measured again, then docs/performance.md: ARGS=--quick
-	@failed=0; for name in kernel adapter service "gpu --device cpu --quick"; do \
+	@failed=0; for name in kernel adapter passes service "gpu --device cpu --quick"; do \
 	  echo "== benchmarks.$$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || failed=1; \
 	done; $(BIN)/python -m benchmarks.performance; exit $$failed
 

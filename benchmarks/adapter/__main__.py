@@ -25,6 +25,7 @@ ALL = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_pro
 CASES = (
     Case(LLAMA_2, Q_V, 8, "BF16", 32),
     Case(LLAMA_2, Q_V, 8, "F16", 32),
+    Case(LLAMA_2, Q_V, 8, "BF16", 32, adapter="F32"),
     Case(LLAMA_3, Q_V, 8, "BF16", 32),
     Case(LLAMA_2, ALL, 16, "F16", 4),
     Case(LLAMA_3, ALL, 16, "BF16", 4),

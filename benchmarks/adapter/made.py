@@ -26,17 +26,22 @@ Shape = tuple[int, int]
 
 @dataclass(frozen=True)
 class Case:
-    """An adapter of `rank` in float32 for these modules of the first `layers` of a model, whose V
-    is stored in `dtype`."""
+    """An adapter of `rank` for these modules of the first `layers` of a model, whose V is stored in
+    `dtype`; its own factors are in `adapter`."""
 
     model: str
     modules: tuple[str, ...]
     rank: int
     dtype: Dtype
     layers: int
+    adapter: Dtype = "BF16"
 
     @property
     def title(self) -> str:
+        return f"{self.alignment}, adapter in {self.adapter}"
+
+    @property
+    def alignment(self) -> str:
         kind = "all linear" if len(self.modules) > 2 else "q, v"
         whole = next(m.layers for m in MODELS if m.name == self.model)
         part = "" if self.layers == whole else f", {self.layers} of {whole} layers"
@@ -56,7 +61,7 @@ class Case:
 
 def make_alignment(cache: Path, case: Case) -> Manifest:
     """Its files in a folder of `cache` under its own id, made unless they are there."""
-    known = cache / f"{case.title}.json"
+    known = cache / f"{case.alignment}.json"
     if known.exists():
         return Manifest.model_validate_json(known.read_bytes())
     making = cache / ".making"
@@ -77,15 +82,16 @@ def make_alignment(cache: Path, case: Case) -> Manifest:
     return manifest
 
 
-def make_adapter(folder: Path, case: Case) -> Path:
+def make_adapter(folder: Path, case: Case, *, seed: int = 1) -> Path:
     """As PEFT saves one."""
-    random = torch.Generator().manual_seed(1)
+    random = torch.Generator().manual_seed(seed)
+    dtype = TORCH_DTYPES[case.adapter]
     tensors: dict[str, Tensor] = {}
     for path, (out, in_) in case.shapes.items():
         prefix = f"base_model.model.{path}"
         a = torch.randn(case.rank, in_, generator=random).mul_(in_**-0.5)
         b = torch.randn(out, case.rank, generator=random).mul_(0.01)
-        tensors |= {f"{prefix}.lora_A.weight": a, f"{prefix}.lora_B.weight": b}
+        tensors |= {f"{prefix}.lora_A.weight": a.to(dtype), f"{prefix}.lora_B.weight": b.to(dtype)}
     folder.mkdir()
     write_safetensors(folder / "adapter_model.safetensors", tensors, {"format": "pt"})
     config = {"peft_type": "LORA", "r": case.rank, "lora_alpha": 2 * case.rank}

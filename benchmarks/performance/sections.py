@@ -30,8 +30,9 @@ SECTIONS = (
     ),
     Section(
         "passes",
-        "Passes over what is read",
-        "How often each byte of an adapter and of its alignment is gone through.",
+        "Several adapters in one pass",
+        "Jobs that wait for the alignment that one is at work with are judged beside it: V is read"
+        " and hashed once for all of them.",
         "benchmarks.passes",
     ),
     Section(
