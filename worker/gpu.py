@@ -33,6 +33,7 @@ from core.sources import S3Sources
 from core.store import open_store
 from worker.attesting import check_key
 from worker.interrupts import Drained, Interrupts, StoreAway
+from worker.projection import native
 from worker.recovery import sweep
 from worker.tasks import Task, Tasks
 from worker.workshop import Workshop, choose_device
@@ -213,6 +214,7 @@ def run_process(settings: Settings) -> int:
         workshop.tidy()
     except OSError as error:
         _log.warning("what killed processes left on the disk stays for now: %s", error)
+    _log.info("on %s with %s", workshop.device, native.describe())
     interrupts = Interrupts()
     tasks = Tasks(workshop, jobs, interrupts)
     for number in (signal.SIGTERM, signal.SIGINT):  # RQ's own are there only while it works
