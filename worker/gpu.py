@@ -214,7 +214,8 @@ def run_process(settings: Settings) -> int:
         workshop.tidy()
     except OSError as error:
         _log.warning("what killed processes left on the disk stays for now: %s", error)
-    _log.info("on %s with %s", workshop.device, native.describe())
+    if workshop.device.type == "cpu":
+        _log.info("on the CPU with %s", native.describe())
     interrupts = Interrupts()
     tasks = Tasks(workshop, jobs, interrupts)
     for number in (signal.SIGTERM, signal.SIGINT):  # RQ's own are there only while it works

@@ -127,7 +127,7 @@ def main() -> int:
 
 def _row(place: str, what: str, times: dict[str, Times]) -> list[Cell]:
     one, together, turn = (times[name].best for name in ("one", "together", "in turn"))
-    return [place, what, one, together, together / one, turn, together / turn]
+    return [place, what, one, together, turn, together / one, together / turn]
 
 
 if __name__ == "__main__":
