@@ -31,14 +31,16 @@ class Arithmetic(Enum):
 
 @dataclass(frozen=True)
 class ThinProducts:
-    """`back` = Vᵀ·B (in, r); `image` = V·Vᵀ·B / ‖V‖_F = C·B (out, r), zero where V is.
-
-    `image_norm` = ‖C·B·A‖_F.
-    """
+    """`back` = Vᵀ·B (in, r); `projected` = C·B·A, of the same A; `image_norm` its ‖·‖_F."""
 
     back: Tensor
-    image: Tensor
+    projected: Update
     image_norm: float
+
+    @property
+    def image(self) -> Tensor:
+        """C·B = V·Vᵀ·B / ‖V‖_F (out, r), zero where V is."""
+        return self.projected.b
 
 
 def thin_products(v: Tensor, update: Update, norm: float) -> ThinProducts:
@@ -120,13 +122,18 @@ def _products(
     image = forward_product(v, back, norm, arithmetic) / norm  # (out, Σr)
     split = (torch.split(product, ranks, dim=1) for product in (back, image))
     each = zip(updates, *split, strict=True)
-    return [ThinProducts(x, w, product_norm(update.with_b(w))) for update, x, w in each]
+    return [_of_one(update, x, w) for update, x, w in each]
+
+
+def _of_one(update: Update, back: Tensor, image: Tensor) -> ThinProducts:
+    projected = update.with_b(image)
+    return ThinProducts(back, projected, product_norm(projected))
 
 
 def _no_products(v: Tensor, update: Update) -> ThinProducts:
     """Where V is zero."""
     back = torch.zeros(v.shape[1], update.rank, device=v.device)
-    return ThinProducts(back, torch.zeros_like(update.b), 0.0)
+    return ThinProducts(back, update.with_b(torch.zeros_like(update.b)), 0.0)
 
 
 def _scaled_product(v: Tensor, x: Tensor, norm: float) -> Tensor:

@@ -10,6 +10,6 @@ def safe_lora(
     update: Update, alignment: ModuleSpectrum, products: ThinProducts | None, policy: Policy, k: int
 ) -> Update:
     """`C·B` is at hand from scoring; A stays."""
-    del alignment, policy, k
+    del update, alignment, policy, k
     assert products is not None  # noqa: S101  (the policy's validator holds this)
-    return update.with_b(products.image)
+    return products.projected
