@@ -35,6 +35,7 @@ class Ends:
         )
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._listening: asyncio.Task[None] | None = None
+        self._is_over = False
         self.hears = False
         """Whether word of an end would come just now, as far as is known."""
 
@@ -58,13 +59,14 @@ class Ends:
         return frozenset(self._waiting)
 
     async def close(self) -> None:
+        self._is_over = True  # for a cancellation may be lost in redis-py's own timeouts
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.wait([self._listening], timeout=_REST_SECONDS)
         await self._redis.aclose()
 
     async def _listen(self) -> None:
-        while True:
+        while not self._is_over:
             try:
                 await self._hear()
             except (RedisError, OSError) as error:
@@ -76,7 +78,7 @@ class Ends:
         async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(ENDS_CHANNEL)
             asked = False
-            while True:
+            while not self._is_over:
                 message = await pubsub.get_message(timeout=_QUIET_SECONDS)
                 if message is None and asked:
                     return

@@ -1,12 +1,9 @@
 """Objects as plain files under one folder: for one machine, development and tests."""
 
-import errno
-import logging
 import os
 import shutil
 import stat
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -14,32 +11,19 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from core.errors import StoreError
 from core.store.base import (
     ObjectChanged,
-    ObjectExists,
     ObjectInfo,
     ObjectMissing,
     ObjectWriter,
     Unfinished,
 )
 from core.store.checks import TEMPORARY, BadKey, check_key, check_listing, check_range, is_segment
-from core.store.files import CHUNK, save_hashed, sync_folder, unreadable
+from core.store.files import CHUNK, save_hashed, unreadable
+from core.store.local_writer import LocalWriter, etag_of, failures, info_of, publish_all, time_of
 from core.store.together import Together
 
-_log = logging.getLogger(__name__)
 _STALE = timedelta(hours=24)
-_PUBLISH_ATTEMPTS = 100
-_ADVICE = {
-    errno.ENOSPC: "Free some space on the store's disk.",
-    errno.EDQUOT: "Free some space, or raise the quota of the service's user.",
-    errno.EROFS: "The store's disk is mounted read-only: mount it for writing.",
-    errno.EACCES: "Let the service's user read and write everything under store.path.",
-    errno.EPERM: "Let the service's user write under store.path, on a disk with hard links.",
-    errno.EEXIST: "Let store.path name a folder: a file is there.",
-    errno.ENOTDIR: "Let store.path name a folder: a file is on the way there.",
-    errno.EMFILE: "Raise the limit on open files.",
-}
 
 
 class LocalStore:
@@ -95,7 +79,7 @@ class LocalStore:
 
     def writer(self, key: str, *, if_absent: bool = False) -> ObjectWriter:
         target = self._path(key)
-        with _failures("store", key):
+        with failures("store", key):
             temporary = self._temporary_folder / uuid4().hex
             try:
                 return LocalWriter(key, temporary, target, if_absent)
@@ -104,7 +88,7 @@ class LocalStore:
                 return LocalWriter(key, temporary, target, if_absent)
 
     def copy(self, source: str, target: str, *, etag: str | None = None) -> ObjectInfo:
-        with self.open(source) as file, _failures("read", source):
+        with self.open(source) as file, failures("read", source):
             _check_version(source, file, etag)
             return self._store(target, file)
 
@@ -114,18 +98,18 @@ class LocalStore:
 
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         check_range(start, length)
-        with self.open(key) as file, _failures("read", key):
+        with self.open(key) as file, failures("read", key):
             file.seek(start)
             return file.read(-1 if length is None else length)
 
     def get_file(self, key: str, path: Path, *, etag: str | None = None) -> str:
-        with self.open(key) as file, _failures("read", key):
+        with self.open(key) as file, failures("read", key):
             _check_version(key, file, etag)
             return save_hashed(file, path)
 
     def open(self, key: str) -> BinaryIO:
         path = self._path(key)
-        with _failures("read", key):
+        with failures("read", key):
             try:
                 return path.open("rb")
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
@@ -133,12 +117,12 @@ class LocalStore:
 
     def info(self, key: str) -> ObjectInfo | None:
         path = self._path(key)
-        with _failures("look up", key):
+        with failures("look up", key):
             try:
                 status = path.stat()
             except (FileNotFoundError, NotADirectoryError):
                 return None
-        return _info(key, status) if stat.S_ISREG(status.st_mode) else None
+        return info_of(key, status) if stat.S_ISREG(status.st_mode) else None
 
     def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> Iterator[str]:
         check_listing(prefix, after)
@@ -151,13 +135,13 @@ class LocalStore:
 
     def folders(self, prefix: str) -> Iterator[str]:
         check_listing(prefix, "")
-        with _failures("list", prefix):
+        with failures("list", prefix):
             children = _children(self._path(prefix.removesuffix("/")))
         return (child.removesuffix("/") for child in children if child.endswith("/"))
 
     def delete(self, key: str) -> None:
         path = self._path(key)
-        with _failures("delete", key):
+        with failures("delete", key):
             if path.is_dir():
                 return
             with suppress(FileNotFoundError, NotADirectoryError):
@@ -166,15 +150,15 @@ class LocalStore:
 
     def unfinished(self, prefix: str) -> Iterator[Unfinished]:
         check_listing(prefix, "")
-        with _failures("list", TEMPORARY):
+        with failures("list", TEMPORARY):
             for path in self._temporary_folder.glob("*"):
                 with suppress(FileNotFoundError):
-                    written = _time(path.stat().st_mtime_ns)
+                    written = time_of(path.stat().st_mtime_ns)
                     yield Unfinished(f"{TEMPORARY}/{path.name}", path.name, written)
 
     def give_up(self, put: Unfinished) -> None:
         check_key(put.id)
-        with _failures("clean", put.key):
+        with failures("clean", put.key):
             (self._temporary_folder / put.id).unlink(missing_ok=True)
 
     def presigned_url(self, key: str, *, filename: str, seconds: int) -> str | None:  # noqa: ARG002
@@ -182,7 +166,7 @@ class LocalStore:
         return None
 
     def check(self) -> None:
-        with _failures("write to", "store.path"), self._temporary() as temporary:
+        with failures("write to", "store.path"), self._temporary() as temporary:
             temporary.touch(exist_ok=False)
 
     def close(self) -> None:
@@ -230,7 +214,7 @@ class LocalStore:
     def _walk(self, folder: str, prefix: str, after: str) -> Iterator[str]:
         """Keys under `folder` ("" or ending in a slash), holding one folder's names at a time."""
         path = self._path(folder.removesuffix("/")) if folder else self._root
-        with _failures("list", folder):
+        with failures("list", folder):
             children = _children(path)
         for child in children:
             key = folder + child
@@ -251,75 +235,8 @@ class LocalStore:
             folder = folder.parent
 
 
-class LocalWriter(ObjectWriter):
-    """Writes a file beside the objects, which gets its name when it is whole."""
-
-    def __init__(self, key: str, temporary: Path, target: Path, if_absent: bool) -> None:
-        self._key = key
-        self._temporary = temporary
-        self._target = target
-        self._if_absent = if_absent
-        self._file = temporary.open("xb")
-        self._is_there = False
-
-    def write(self, data: bytes | memoryview) -> None:
-        with _failures("store", self._key):
-            self._file.write(data)
-
-    def commit(self) -> ObjectInfo:
-        info = self.settle()
-        publish_all([self])
-        return info
-
-    def settle(self) -> ObjectInfo:
-        """All bytes are on the disk, under no name yet. Raises `StoreError`."""
-        with _failures("store", self._key), self._file as file:
-            file.flush()
-            os.fsync(file.fileno())
-            # The kernel's own stamp may stand still for milliseconds: too coarse for an ETag.
-            os.utime(file.fileno(), ns=(now := time.time_ns(), now))
-            return _info(self._key, os.fstat(file.fileno()))
-
-    def publish(self) -> set[Path]:
-        """What is settled gets its name; the folders whose new names have yet to be made to last.
-        Raises `StoreError`."""
-        with _failures("store", self._key):
-            changed = _publish(self._temporary, self._target, if_absent=self._if_absent)
-            self._is_there = True
-            if self._if_absent:  # what is left of it: its first name
-                self._temporary.unlink(missing_ok=True)
-        return changed
-
-    def sync(self, folders: Iterable[Path]) -> None:
-        with _failures("store", self._key):
-            for folder in folders:
-                with suppress(FileNotFoundError):  # already deleted again
-                    sync_folder(folder)
-
-    def abort(self) -> None:
-        if self._is_there:
-            return
-        try:
-            self._file.close()
-            self._temporary.unlink(missing_ok=True)
-        except OSError as error:
-            _log.warning("what was written of %s stays behind: %s", self._key, error)
-
-
-def publish_all(writers: Sequence[LocalWriter]) -> None:
-    """Give all that is settled its name, each folder's new names made to last once. Raises
-    `StoreError`."""
-    changed: set[Path] = set()
-    try:
-        for writer in writers:
-            changed |= writer.publish()
-    finally:
-        if writers:
-            writers[-1].sync(changed)
-
-
 def _check_version(key: str, file: BinaryIO, etag: str | None) -> None:
-    if etag is not None and etag != _etag(os.fstat(file.fileno())):
+    if etag is not None and etag != etag_of(os.fstat(file.fileno())):
         raise ObjectChanged(f"{key!r} was replaced since it was last seen: start again.")
 
 
@@ -339,66 +256,3 @@ def _children(path: Path) -> list[str]:
             for entry in entries
             if is_segment(entry.name) and not entry.is_symlink()
         )
-
-
-def _publish(temporary: Path, target: Path, *, if_absent: bool) -> set[Path]:
-    """Give the finished file its name, in one step; the folders that have a new name in them."""
-    changed = {target.parent}
-    for attempt in range(1, _PUBLISH_ATTEMPTS + 1):
-        try:
-            changed |= _make_folder(target.parent)
-            if if_absent:
-                _link_new(temporary, target)
-            else:
-                temporary.replace(target)
-            break
-        except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
-            message = f"{target.name!r} would have to be an object and a folder at once."
-            raise BadKey(message) from error
-        except FileNotFoundError:
-            # A delete next door found the folder still empty and removed it: make it again.
-            if attempt == _PUBLISH_ATTEMPTS:
-                raise
-    return changed
-
-
-def _link_new(temporary: Path, target: Path) -> None:
-    """A link, unlike a rename, fails if the name is taken: of many writers one wins."""
-    try:
-        target.hardlink_to(temporary)
-    except FileExistsError as error:
-        if target.is_dir():
-            raise
-        raise ObjectExists(f"{target.name!r} exists already: another writer was first.") from error
-
-
-def _make_folder(folder: Path) -> set[Path]:
-    """`mkdir -p`; the folders that have a new name in them."""
-    if folder.is_dir():
-        return set()
-    changed = _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    return {*changed, folder.parent}
-
-
-def _info(key: str, status: os.stat_result) -> ObjectInfo:
-    return ObjectInfo(key, status.st_size, _etag(status), _time(status.st_mtime_ns))
-
-
-def _time(nanoseconds: int) -> datetime:
-    return datetime.fromtimestamp(nanoseconds / 1e9, UTC)
-
-
-def _etag(status: os.stat_result) -> str:
-    """Every put makes a new file with a stamp of its own; hashing gigabytes would cost too much."""
-    return f"{status.st_mtime_ns:x}-{status.st_ino:x}-{status.st_size:x}"
-
-
-@contextmanager
-def _failures(operation: str, key: str) -> Iterator[None]:
-    """Turn what the file system raises into a `StoreError` that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        advice = _ADVICE.get(error.errno or 0, "Check the disk under store.path.")
-        raise StoreError(f"Could not {operation} {key!r}: {error.strerror}. {advice}") from error

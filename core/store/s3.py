@@ -15,13 +15,13 @@ from weakref import WeakSet
 
 from boto3.s3.transfer import TransferConfig
 from boto3.session import Session
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from core.errors import StoreError
 from core.store.base import ObjectExists, ObjectInfo, ObjectMissing, ObjectWriter, Unfinished
 from core.store.checks import check_key, check_listing, check_range
 from core.store.files import CHUNK, save_hashed, unreadable
+from core.store.s3_client import make_client
 from core.store.s3_direct import S3Direct
 from core.store.s3_errors import (
     CONFLICT,
@@ -31,7 +31,6 @@ from core.store.s3_errors import (
     status_of,
     store_errors,
 )
-from core.store.s3_heads import believe_whole_heads_only
 from core.store.s3_stream import ObjectStream, bare_etag, check_answer
 from core.store.s3_uploads import abort_upload, uploads
 from core.store.s3_writer import WRITER, S3Writer, content_md5
@@ -39,7 +38,6 @@ from core.store.settings import S3Settings
 from core.store.together import Together
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import (
         GetObjectOutputTypeDef,
         GetObjectRequestTypeDef,
@@ -50,7 +48,6 @@ if TYPE_CHECKING:
 _PART = 16 << 20
 _PART_THREADS = 4  # with _PART, the memory one upload takes
 _COPIED_AT_ONCE = 1 << 30  # S3 copies up to 5 GiB in one request, and answers when it is done
-_CONNECTIONS = 64  # the API's thread pool holds 40 threads, uploads some more
 _PAGE = 1000
 _CONFLICT_PAUSES = (0.1, 0.2, 0.4, 0.8)  # seconds before the next try
 
@@ -68,9 +65,9 @@ class S3Store:
         self._patience = settings.max_attempts
         # Never boto3's default session: it is shared with whoever else uses boto3.
         session = session or Session()
-        self._client = _client(session, settings, settings.endpoint_url)
+        self._client = make_client(session, settings, settings.endpoint_url)
         public = settings.public_endpoint_url
-        self._public_client = _client(session, settings, public) if public else self._client
+        self._public_client = make_client(session, settings, public) if public else self._client
         self._open: WeakSet[ObjectStream] = WeakSet()
         self._lock = Lock()
         self._given_up = Event()
@@ -370,31 +367,6 @@ class S3Store:
 def _listed(entry: "ObjectTypeDef", root: str) -> ObjectInfo:
     etag, modified = bare_etag(entry.get("ETag", "")), entry.get("LastModified")
     return ObjectInfo(entry["Key"].removeprefix(root), entry["Size"], etag, modified)
-
-
-def _client(session: Session, settings: S3Settings, endpoint_url: str | None) -> "S3Client":
-    secret = settings.secret_access_key
-    config = Config(
-        signature_version="s3v4",  # a custom endpoint would get the retired SigV2 in its URLs
-        s3={"addressing_style": settings.addressing_style},
-        connect_timeout=settings.connect_timeout,
-        read_timeout=settings.read_timeout,
-        retries={"mode": "standard", "total_max_attempts": settings.max_attempts},
-        max_pool_connections=_CONNECTIONS,
-        request_checksum_calculation=settings.checksum,
-        response_checksum_validation=settings.checksum,
-    )
-    with store_errors("set up", "store.s3"):
-        client = session.client(
-            "s3",
-            endpoint_url=endpoint_url,
-            region_name=settings.region,
-            aws_access_key_id=settings.access_key_id,
-            aws_secret_access_key=secret.get_secret_value() if secret else None,
-            config=config,
-        )
-        believe_whole_heads_only(client)
-        return client
 
 
 def _refuse(given_up: Event, **_event: object) -> None:
