@@ -31,6 +31,10 @@ from worker.tracking import Tracker
 from worker.workshop import Workshop
 
 LARGER: Final = 2  # than the job itself, in bytes, that no other may be: it would hold that up
+WORTH_SHARING: Final = 2**27
+"""Elements of V. A result made beforehand costs a job some 5 ms more, to be found at its own turn;
+half a gigabyte read and hashed once less is worth ten times that, from memory still twice."""
+
 SHARE_OF_TIME: Final = 0.25  # of what the job may take, after which others are let go
 
 _log = logging.getLogger(__name__)
@@ -50,20 +54,36 @@ class _Member:
 
 @dataclass
 class Company:
-    """`requests`: the jobs that may join; `until`: how long, on the clock of `time.monotonic`.
+    """Of those that wait, what may be judged beside `request`; none once an attempt at that failed
+    or a worker died with it, for one of them may be to blame.
 
     `folder` is theirs alone, and made when it is needed.
     """
 
+    request: JobRequest
+    queue: JobQueue
     workshop: Workshop
     folder: Path
-    requests: Sequence[JobRequest] = ()
-    until: float = 0.0
+    first_attempt: bool
+    _started: float = field(default_factory=time.monotonic)
     _members: list[_Member] = field(default_factory=list)
 
-    def join(self, alignment: AlignmentSource, tracker: Tracker) -> list[Case]:
-        """Those that can be read, and have no result yet. Raises what stops the job at work."""
-        for number, request in enumerate(self.requests):
+    @property
+    def until(self) -> float:
+        """How long they may take part, on the clock of `time.monotonic`."""
+        allowed = job_timeout(self.queue.settings, _size(self.request))
+        return self._started + SHARE_OF_TIME * allowed
+
+    def join(self, case: Case, alignment: AlignmentSource, tracker: Tracker) -> list[Case]:
+        """Those that can be read, and have no result yet; none where the job's own `case` reads so
+        little of V that sharing it costs more. Raises what stops the job at work."""
+        most = self.workshop.settings.worker.together - 1
+        shapes = [alignment.shapes[module.alignment_name] for module in case.modules]
+        if most == 0 or not self.first_attempt:
+            return []
+        if sum(shape.out_features * shape.in_features for shape in shapes) < WORTH_SHARING:
+            return []
+        for number, request in enumerate(_waiting(self.request, self.queue, self.workshop, most)):
             tracker.step("fetch", 0, 0)
             member = _attempt(request, self._read, request, alignment, self.folder / str(number))
             if member is not None:
@@ -104,27 +124,12 @@ class Company:
         _log.info("job %s has its result before its turn", member.request.id)
 
 
-def company_of(
-    request: JobRequest, queue: JobQueue, workshop: Workshop, folder: Path, *, first_attempt: bool
-) -> Company:
-    """Of jobs that wait, some that the one at work may take along; none once an attempt failed or a
-    worker died, for one of them may be to blame."""
-    started = time.monotonic()
-    most = workshop.settings.worker.together - 1
-    size = sum(file.size for file in request.files)
-    until = started + SHARE_OF_TIME * job_timeout(queue.settings, size)
-    requests = _waiting(request, queue, workshop, most) if most and first_attempt else []
-    return Company(workshop, folder, requests, until)
-
-
 def _waiting(
     request: JobRequest, queue: JobQueue, workshop: Workshop, most: int
 ) -> list[JobRequest]:
-    size = sum(file.size for file in request.files)
+    largest = LARGER * _size(request)
     try:
-        found = take_along(
-            queue, request.id, request.alignment.id, most=most, largest=LARGER * size
-        )
+        found = take_along(queue, request.id, request.alignment.id, most=most, largest=largest)
         asked = [workshop.records.request(tenant, job_id) for tenant, job_id in found]
     except (QueueError, GateError) as error:
         _log.warning("job %s is run alone: %s", request.id, error)
@@ -136,6 +141,10 @@ def _waiting(
             continue  # removed; or its bytes are elsewhere, and slow to come
         chosen.setdefault(recipe_of(other, _digests(other), other.other_names), other)
     return [other for recipe, other in chosen.items() if recipe != own]
+
+
+def _size(request: JobRequest) -> int:
+    return sum(file.size for file in request.files)
 
 
 def _digests(request: JobRequest) -> dict[str, str]:

@@ -86,7 +86,7 @@ def _judged(
     if company is None:
         return judge_one(case, alignment, tracker)
     with tracker.stage("fetch"):
-        others = company.join(alignment, tracker)
+        others = company.join(case, alignment, tracker)
     if others:
         try:
             own, of_others = judge_all(case, others, alignment, tracker, until=company.until)

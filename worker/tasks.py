@@ -16,7 +16,7 @@ from core.jobs import JobFailure, JobRequest, JobResult, JobState, now
 from core.queue import BUILD_ALIGNMENT, SANITIZE, JobQueue, build_id
 from worker.alignment.registration import register
 from worker.alignment.wanted import Removed, Wanted
-from worker.company import Company, company_of
+from worker.company import Company
 from worker.delivery import deliver
 from worker.following import JobLine, Line, following
 from worker.interrupts import Cancelled, Drained, Interrupts, StoreAway
@@ -65,9 +65,7 @@ class Tasks:
     def _run(self, request: JobRequest, attempts_left: int, folder: Path) -> None:
         """With what waits for the same alignment, of which all is published once this has ended."""
         first = attempts_left >= self.queue.settings.attempts - 1
-        company = company_of(
-            request, self.queue, self.workshop, folder / "others", first_attempt=first
-        )
+        company = Company(request, self.queue, self.workshop, folder / "others", first)
         line = JobLine(self.queue, self.workshop.records, request.tenant, request.id)
         with following(line, self.interrupts) as tracker:
             result = self._result(request, tracker, attempts_left, folder / "own", company)

@@ -29,6 +29,12 @@ def policy(threshold: float, **fields: Any) -> Policy:
     return Policy.model_validate({"selection": selection, **fields})
 
 
+@pytest.fixture(autouse=True)
+def worth_sharing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tiny model's V too."""
+    monkeypatch.setattr(company, "WORTH_SHARING", 0)
+
+
 @pytest.fixture
 def record(service: Service) -> AlignmentRecord:
     return service.register()
@@ -157,7 +163,21 @@ def test_after_a_death_a_job_goes_alone(service: Service, record: AlignmentRecor
 
 def test_a_second_attempt_goes_alone(service: Service, record: AlignmentRecord) -> None:
     requests = waiting(service, record)
-    assert chosen(service, requests[0], first_attempt=False) == []
+    job = requests[0]
+    service.tasks.sanitize(tenant=job.tenant, job_id=job.id, attempts_left=0)
+    assert service.result(job) is not None
+    assert results(service, requests[1:]) == [None] * 3
+
+
+def test_little_of_v_is_not_shared(
+    service: Service, record: AlignmentRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it would save is less than what it costs each job to find its result."""
+    monkeypatch.setattr(company, "WORTH_SHARING", 2**27)
+    requests = waiting(service, record)
+    run_one(service)
+    assert service.result(requests[0]) is not None
+    assert results(service, requests[1:]) == [None] * 3
 
 
 def test_what_is_much_larger_is_no_company(service: Service, record: AlignmentRecord) -> None:
@@ -235,16 +255,11 @@ def test_a_draining_worker_publishes_nothing_more(
     assert results(service, requests[1:]) == [None] * 3
 
 
-def chosen(service: Service, request: JobRequest, *, first_attempt: bool = True) -> list[str]:
+def chosen(service: Service, request: JobRequest) -> list[str]:
     """The ids of those that a worker would take along with this one."""
-    found = company.company_of(
-        request,
-        service.queue,
-        service.tasks.workshop,
-        Path("unused"),
-        first_attempt=first_attempt,
-    )
-    return [other.id for other in found.requests]
+    most = service.tasks.workshop.settings.worker.together - 1
+    found = company._waiting(request, service.queue, service.tasks.workshop, most)
+    return [other.id for other in found]
 
 
 def waiting_ids(service: Service) -> list[str]:
