@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.settings import SettingsInvalid, load_settings
+from worker.waiting import wait_asleep
 
 WRONG_SETTINGS = 2
 
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from worker.courier import run_process as run_courier
 
         return run_courier(settings)
+    wait_asleep()
     from worker.gpu import run_process as run_worker
 
     return run_worker(settings)

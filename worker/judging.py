@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,8 @@ from worker.alignment.source import AlignmentSource
 from worker.judge import Judged, project_module, score_modules
 from worker.memory import Turns, with_room
 from worker.tracking import Tracker
+
+WORTH_THREADS = 2**24  # elements of V; to start threads takes some 5 ms
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def judge_all(
     """
     cases = [case, *others]
     groups = _groups(cases)
-    workers = min(usual_workers(), len(groups))
+    workers = _workers(groups, alignment)
     turns = Turns(workers)
 
     def judge(group: _Group, _desk: int) -> dict[int, Judged]:
@@ -73,9 +75,15 @@ def judge_all(
     def step() -> None:
         tracker.step("score", done, len(groups))
 
+    def one_by_one() -> Generator[dict[int, Judged]]:
+        for group in groups:
+            yield judge(group, 0)
+
+    def side_by_side() -> Generator[dict[int, Judged]]:
+        return in_parallel(judge, groups, range(workers), waiting=step, abandon=lambda: None)
+
     step()
-    made = in_parallel(judge, groups, range(workers), waiting=step, abandon=lambda: None)
-    with closing(made):
+    with closing(one_by_one() if workers == 1 else side_by_side()) as made:
         for members in made:
             for place, one in members.items():
                 judged[place][one.module.path] = one
@@ -88,6 +96,14 @@ def judge_all(
     own = whole[0]
     assert own is not None  # noqa: S101  (only others are let go)
     return own, whole[1:]
+
+
+def _workers(groups: Sequence[_Group], alignment: AlignmentSource) -> int:
+    """How many modules at once: one, in this thread, where all of V takes less than others take to
+    be started with torch's threads of their own."""
+    shapes = [alignment.shapes[group.name] for group in groups]
+    elements = sum(shape.out_features * shape.in_features for shape in shapes)
+    return min(usual_workers(), len(groups)) if elements > WORTH_THREADS else 1
 
 
 def _groups(cases: Sequence[Case]) -> list[_Group]:

@@ -133,10 +133,11 @@ def conclude(
 
 def _verified(output: Path, written: Sequence[Written]) -> OutputFacts:
     """What was written, compared and hashed at the same time."""
+    paths = sorted(output.iterdir())
     with ThreadPoolExecutor(1) as pool:
-        files = pool.submit(lambda: [file_facts(path) for path in sorted(output.iterdir())])
+        files = pool.map(file_facts, paths)  # begins at once
         verified = verify_written(output, written)
-    return output_facts(files.result(), written, verified)
+    return output_facts(list(files), written, verified)
 
 
 def _outcome(judged: Judged, choice: Choice, policy: Policy) -> Written:

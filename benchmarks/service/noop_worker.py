@@ -3,15 +3,18 @@
 `python -m benchmarks.service.noop_worker` is `python -m worker run`.
 """
 
-import logging
 import sys
 from collections.abc import Mapping
 from unittest.mock import patch
 
-import worker.gpu
-from benchmarks.service.noop import NOOP
-from core.settings import load_settings
-from worker.tasks import Task, Tasks
+from worker.waiting import wait_asleep
+
+wait_asleep()
+
+import worker.tasks  # noqa: E402  (brings torch)
+from benchmarks.service.noop import NOOP  # noqa: E402
+from worker.__main__ import main  # noqa: E402
+from worker.tasks import Task, Tasks  # noqa: E402
 
 
 class TasksWithNoop(Tasks):
@@ -25,11 +28,6 @@ class TasksWithNoop(Tasks):
         self.queue.events.ended(job_id)
 
 
-def main() -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    with patch.object(worker.gpu, "Tasks", TasksWithNoop):
-        return worker.gpu.run_process(load_settings())
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    with patch.object(worker.tasks, "Tasks", TasksWithNoop):
+        sys.exit(main(["run"]))

@@ -103,6 +103,7 @@ def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def at_once(patch: pytest.MonkeyPatch, workers: int) -> None:
     patch.setattr("worker.judging.usual_workers", lambda: workers)
+    patch.setattr("worker.judging.WORTH_THREADS", 0)
 
 
 def score_short(patch: pytest.MonkeyPatch, fault: Fault, times: int, start: int = FROM) -> Short:
