@@ -13,11 +13,13 @@ from redis.connection import AbstractConnection
 from core.store.base import ObjectStore
 
 _COMMAND = re.compile(rb"\*\d+\r\n\$\d+\r\n(\w+)\r\n")
+TOGETHER = {"put_all", "commit_all"}
 _CONNECTING = {"HELLO", "AUTH", "SELECT", "CLIENT", "PING"}
 
 
 class StoreCalls:
-    """An `ObjectStore` that passes all on to another, and counts the calls by name."""
+    """An `ObjectStore` that passes all on to another, and counts the calls by name: each object of
+    those that are put or committed together is one."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -33,7 +35,7 @@ class StoreCalls:
             return found
 
         def counted(*args: Any, **kwargs: Any) -> Any:
-            self.counts[name] += 1
+            self.counts[name] += len(args[0]) if name in TOGETHER else 1
             return found(*args, **kwargs)
 
         return counted

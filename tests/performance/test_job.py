@@ -26,16 +26,12 @@ from tests.performance.counting import StoreCalls, assert_within, round_trips
 from tests.worker.making import generator, lora, save_adapter, save_checkpoint
 from tests.worker.service import Service, make_service
 
-POST_STORE = {"put": 3, "writer": 2, "get": 5, "list": 1}
-"""Both files, the request, its mark and the tenant's list of jobs; what is read is the alignment,
-and whether there is a result already or a hook to tell."""
+POST_STORE = {"put": 2, "writer": 2, "commit_all": 2, "get": 5, "list": 1}
+"""The mark and the request, both files, and the tenant's list of jobs; what is read is the
+alignment, and whether there is a result already or a hook to tell."""
 
-POST_REDIS = {
-    "LLEN": 1, "SMEMBERS": 1,  # whether the queue is full, with what waits for its tenant
-    "HGET": 1, "XADD…": 1, "DEL": 1,  # whether it is on its way already, its first event
-    "SADD": 1, "HSET…": 1,  # RQ's own: the queue's name, the job and its place
-    "GET": 1,  # how far it is, for the answer
-}  # fmt: skip
+POST_REDIS = {"LLEN": 1, "SMEMBERS": 1, "SADD…": 1}
+"""Whether the queue is full, with what waits for its tenant; the job and its first event."""
 
 GET_STORE = {"get": 2}
 """The request, and the result that is not there yet."""
@@ -43,14 +39,14 @@ GET_STORE = {"get": 2}
 GET_REDIS = {"GET": 1}
 """How far it is."""
 
-JOB_STORE = {"get": 8, "get_file": 2, "put_file": 4, "put": 2, "list": 1, "delete": 1, "info": 1}
-"""In: the request, both files, the manifest. Out: four files, their commit, the result. `delete`
-takes the mark away."""
+JOB_STORE = {"get": 5, "get_file": 2, "put_all": 4, "put": 2, "list": 1, "delete": 1, "info": 1}
+"""In: the request, the word on its end and on an earlier result, both files. Out: four files, their
+commit, the result. `delete` takes the mark away."""
 
 JOB_REDIS = {
-    "SET": 2, "XADD…": 2, "EXISTS": 1, "DEL": 1,  # progress, events, the end marked and looked for
-    "HSET": 6, "EXPIRE": 6, "LMOVE": 1, "HGETALL": 1, "SMEMBERS": 1,  # RQ's own, from here on
-    "HSET…": 3, "WATCH": 1, "HINCRBY…": 1,
+    "SET…": 1, "DEL…": 1,  # that it runs, and that it has ended
+    "HSET…": 6, "HSET": 3, "LMOVE": 1, "HGETALL": 1, "SMEMBERS": 1,  # RQ's own, from here on
+    "WATCH": 1, "HINCRBY…": 1,
 }  # fmt: skip
 
 SHAPES = {f"model.layers.{n}.self_attn.q_proj": (12, 10) for n in range(3)}

@@ -20,14 +20,14 @@ from worker.judge import project_module, score_module
 RANK = 8
 SQUARE = (4096, 4096)
 
-OPERATIONS = 310
+OPERATIONS = 50
 """Each is some microseconds on a CPU, and a launch on a GPU."""
 
-WAITS = 45
+WAITS = 17
 """Values asked for: on a GPU each waits for all that was launched."""
 
-MADE = 6.0
-"""Bytes of all tensors made, V's blocks in float32 among them, in copies of V as it is stored."""
+MADE = 0.1
+"""Bytes of all tensors made, in copies of V as it is stored: no part of V is copied."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def test_a_module_asks_for_no_more_values(square: Operations) -> None:
 def test_a_module_makes_no_more_bytes(square: Operations) -> None:
     """What is made is written and read again: V should pass by in blocks that caches hold."""
     copies = square.made / (2 * SQUARE[0] * SQUARE[1])
-    assert copies <= MADE, f"{square.made / 1e6:.0f} MB, {copies:.1f} times V as it is stored"
+    assert copies <= MADE, f"{square.made / 1e6:.0f} MB, {copies:.3f} times V as it is stored"
 
 
 @pytest.mark.parametrize("shape", [SQUARE, (8192, 1024), (2048, 8192)])
