@@ -25,7 +25,7 @@ from worker.adapter import AdapterFiles
 from worker.alignment.source import StoredAlignment
 from worker.alignment.tiers import ModuleLoader
 from worker.interrupts import Cancelled
-from worker.judge import score_module
+from worker.judge import score_modules
 from worker.pipeline import BaseNames, sanitize
 from worker.tracking import OnStep, Tracker
 
@@ -69,7 +69,7 @@ def shop(tmp_path: Path) -> Shop:
 @pytest.fixture(params=WORKERS)
 def workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     count: int = request.param
-    monkeypatch.setattr("worker.pipeline.usual_workers", lambda: count)
+    monkeypatch.setattr("worker.judging.usual_workers", lambda: count)
     return count
 
 
@@ -87,7 +87,7 @@ def test_no_bit_depends_on_how_many_are_judged_at_once(
     """From store, disk and RAM: report and files are those of one module after the other."""
     made = []
     for count in WORKERS:
-        monkeypatch.setattr("worker.pipeline.usual_workers", partial(int, count))
+        monkeypatch.setattr("worker.judging.usual_workers", partial(int, count))
         loader = shop.loader()
         made += [shop.job(loader), shop.job(loader)]
     assert all(one == made[0] for one in made)
@@ -123,19 +123,19 @@ def test_what_is_told_to_stop_begins_no_other_module(
     begun: list[str] = []
     ended: list[str] = []
 
-    def score(module: Any, *others: Any) -> Any:
-        begun.append(module.path)
+    def score(modules: Any, *others: Any) -> Any:
+        begun.append(modules[0].path)
         try:
-            return score_module(module, *others)
+            return score_modules(modules, *others)
         finally:
-            ended.append(module.path)
+            ended.append(modules[0].path)
 
     def stop(stage: str, done: int, total: int) -> None:
         assert total == len(shop.manifest.modules)
         if stage == "score" and done == 2:
             raise Cancelled
 
-    monkeypatch.setattr("worker.pipeline.score_module", score)
+    monkeypatch.setattr("worker.judging.score_modules", score)
     with pytest.raises(Cancelled):
         shop.job(shop.loader(), stop)
     assert 2 <= len(begun) <= 2 + workers
@@ -165,9 +165,9 @@ def test_each_worker_has_its_share_of_the_threads(
 
     def score(*arguments: Any) -> Any:
         shares.add(torch.get_num_threads())
-        return score_module(*arguments)
+        return score_modules(*arguments)
 
-    monkeypatch.setattr("worker.pipeline.score_module", score)
+    monkeypatch.setattr("worker.judging.score_modules", score)
     shop.job(shop.loader())
     assert shares == {max(1, whole // workers)}
     assert torch.get_num_threads() == whole
