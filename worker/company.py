@@ -6,6 +6,7 @@ logged, and is found again when it is run for itself.
 """
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from worker.tracking import Tracker
 from worker.workshop import Workshop
 
 LARGER: Final = 2  # than the job itself, in bytes, that no other may be: it would hold that up
+MOST_BYTES: Final = 2**30  # of all others' inputs: each is in memory and on the disk several times
 SHARE_OF_TIME: Final = 0.25  # of what the job may take, after which others are let go
 
 _log = logging.getLogger(__name__)
@@ -50,7 +52,8 @@ class _Member:
 
 @dataclass
 class Company:
-    """`requests`: the jobs that may join; `until`: how long, on the clock of `time.monotonic`.
+    """`requests`: the jobs that may join; `largest`: bytes that the input of each may have once it
+    is unpacked; `until`: how long, on the clock of `time.monotonic`.
 
     `folder` is theirs alone, and made when it is needed.
     """
@@ -58,16 +61,29 @@ class Company:
     workshop: Workshop
     folder: Path
     requests: Sequence[JobRequest] = ()
+    largest: int = 0
     until: float = 0.0
     _members: list[_Member] = field(default_factory=list)
 
-    def join(self, alignment: AlignmentSource, tracker: Tracker) -> list[Case]:
-        """Those that can be read, and have no result yet. Raises what stops the job at work."""
+    def join(self, case: Case, alignment: AlignmentSource, tracker: Tracker) -> list[Case]:
+        """Those that can be read in time, have no result yet, and no module that `case` has not,
+        for which it would only wait. Raises what stops the job at work."""
+        names = {module.alignment_name for module in case.modules}
+        room = MOST_BYTES
         for number, request in enumerate(self.requests):
+            if time.monotonic() >= self.until:
+                break
             tracker.step("fetch", 0, 0)
-            member = _attempt(request, self._read, request, alignment, self.folder / str(number))
-            if member is not None:
+            folder = self.folder / str(number)
+            most = min(self.largest, room)
+            member = _attempt(request, self._read, request, alignment, folder, most)
+            if member is not None and names.issuperset(
+                module.alignment_name for module in member.adapter.modules
+            ):
                 self._members.append(member)
+                room -= sum(file.size for file in member.adapter.files)
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
         return [Case(member.adapter.modules, member.order.policy) for member in self._members]
 
     def take(self, judged: Sequence[list[Judged] | None]) -> None:
@@ -85,12 +101,14 @@ class Company:
             _log.warning("no time was left to publish what was judged beside a job")
 
     def _read(
-        self, request: JobRequest, alignment: AlignmentSource, folder: Path
+        self, request: JobRequest, alignment: AlignmentSource, folder: Path, most: int
     ) -> _Member | None:
+        if sum(file.size for file in request.files) > most:
+            return None
         if committed(request, self.workshop, _digests(request), request.other_names) is not None:
             return None
         folder.mkdir(parents=True)
-        upload = fetch(request, self.workshop, folder / "input")
+        upload = fetch(request, self.workshop, folder / "input", most=most)
         if upload.refusal is not None:
             raise upload.refusal
         output = folder / "output"
@@ -99,6 +117,8 @@ class Company:
         return _Member(request, upload, order, read(order, alignment, Tracker()), alignment)
 
     def _publish(self, member: _Member, judged: list[Judged]) -> None:
+        if self.workshop.records.result(member.request.tenant, member.request.id) is not None:
+            return  # cancelled meanwhile, or run for itself
         report = conclude(member.order, member.adapter, judged, member.alignment, Tracker())
         publish(member.request, self.workshop, member.upload, report, member.order.output)
         _log.info("job %s has its result before its turn", member.request.id)
@@ -114,7 +134,7 @@ def company_of(
     size = sum(file.size for file in request.files)
     until = started + SHARE_OF_TIME * job_timeout(queue.settings, size)
     requests = _waiting(request, queue, workshop, most) if most and first_attempt else []
-    return Company(workshop, folder, requests, until)
+    return Company(workshop, folder, requests, LARGER * size, until)
 
 
 def _waiting(
@@ -134,6 +154,8 @@ def _waiting(
     for other in asked:
         if other is None or any(file.key is None or file.sha256 is None for file in other.files):
             continue  # removed; or its bytes are elsewhere, and slow to come
+        if other.alignment.name != request.alignment.name:
+            continue  # which its report says
         chosen.setdefault(recipe_of(other, _digests(other), other.other_names), other)
     return [other for recipe, other in chosen.items() if recipe != own]
 
