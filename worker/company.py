@@ -6,8 +6,9 @@ logged, and is found again when it is run for itself.
 """
 
 import logging
+import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
@@ -31,6 +32,7 @@ from worker.tracking import Tracker
 from worker.workshop import Workshop
 
 LARGER: Final = 2  # than the job itself, in bytes, that no other may be: it would hold that up
+MOST_BYTES: Final = 2**30  # of all others' inputs: each is in memory and on the disk several times
 WORTH_SHARING: Final = 2**27
 """Elements of V. A result made beforehand costs a job some 5 ms more, to be found at its own turn;
 half a gigabyte read and hashed once less is worth ten times that, from memory still twice."""
@@ -75,19 +77,28 @@ class Company:
         return self._started + SHARE_OF_TIME * allowed
 
     def join(self, case: Case, alignment: AlignmentSource, tracker: Tracker) -> list[Case]:
-        """Those that can be read, and have no result yet; none where the job's own `case` reads so
-        little of V that sharing it costs more. Raises what stops the job at work."""
+        """Those that can be read in time, have no result yet, and no module that `case` has not,
+        for which it would only wait; none where that reads so little of V that sharing it costs
+        more. Raises what stops the job at work."""
         most = self.workshop.settings.worker.together - 1
-        shapes = [alignment.shapes[module.alignment_name] for module in case.modules]
-        if most == 0 or not self.first_attempt:
+        names = {module.alignment_name for module in case.modules}
+        if most == 0 or not self.first_attempt or _elements(names, alignment) < WORTH_SHARING:
             return []
-        if sum(shape.out_features * shape.in_features for shape in shapes) < WORTH_SHARING:
-            return []
+        room = MOST_BYTES
         for number, request in enumerate(_waiting(self.request, self.queue, self.workshop, most)):
+            if time.monotonic() >= self.until:
+                break
             tracker.step("fetch", 0, 0)
-            member = _attempt(request, self._read, request, alignment, self.folder / str(number))
-            if member is not None:
+            folder = self.folder / str(number)
+            largest = min(LARGER * _size(self.request), room)
+            member = _attempt(request, self._read, request, alignment, folder, largest)
+            if member is not None and names.issuperset(
+                module.alignment_name for module in member.adapter.modules
+            ):
                 self._members.append(member)
+                room -= sum(file.size for file in member.adapter.files)
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
         return [Case(member.adapter.modules, member.order.policy) for member in self._members]
 
     def take(self, judged: Sequence[list[Judged] | None]) -> None:
@@ -105,12 +116,14 @@ class Company:
             _log.warning("no time was left to publish what was judged beside a job")
 
     def _read(
-        self, request: JobRequest, alignment: AlignmentSource, folder: Path
+        self, request: JobRequest, alignment: AlignmentSource, folder: Path, most: int
     ) -> _Member | None:
+        if sum(file.size for file in request.files) > most:
+            return None
         if committed(request, self.workshop, _digests(request), request.other_names) is not None:
             return None
         folder.mkdir(parents=True)
-        upload = fetch(request, self.workshop, folder / "input")
+        upload = fetch(request, self.workshop, folder / "input", most=most)
         if upload.refusal is not None:
             raise upload.refusal
         output = folder / "output"
@@ -119,6 +132,8 @@ class Company:
         return _Member(request, upload, order, read(order, alignment, Tracker()), alignment)
 
     def _publish(self, member: _Member, judged: list[Judged]) -> None:
+        if self.workshop.records.result(member.request.tenant, member.request.id) is not None:
+            return  # cancelled meanwhile, or run for itself
         report = conclude(member.order, member.adapter, judged, member.alignment, Tracker())
         publish(member.request, self.workshop, member.upload, report, member.order.output)
         _log.info("job %s has its result before its turn", member.request.id)
@@ -139,12 +154,20 @@ def _waiting(
     for other in asked:
         if other is None or any(file.key is None or file.sha256 is None for file in other.files):
             continue  # removed; or its bytes are elsewhere, and slow to come
+        if other.alignment.name != request.alignment.name:
+            continue  # which its report says
         chosen.setdefault(recipe_of(other, _digests(other), other.other_names), other)
     return [other for recipe, other in chosen.items() if recipe != own]
 
 
 def _size(request: JobRequest) -> int:
     return sum(file.size for file in request.files)
+
+
+def _elements(names: Collection[str], alignment: AlignmentSource) -> int:
+    """Of V, in all these modules."""
+    shapes = [alignment.shapes[name] for name in names]
+    return sum(shape.out_features * shape.in_features for shape in shapes)
 
 
 def _digests(request: JobRequest) -> dict[str, str]:

@@ -25,13 +25,17 @@ class Upload:
     refusal: AdapterRejected | None = None
 
 
-def fetch(request: JobRequest, workshop: Workshop, folder: Path) -> Upload:
-    """The input on disk, its bytes those that were accepted, an archive unpacked."""
+def fetch(
+    request: JobRequest, workshop: Workshop, folder: Path, *, most: int | None = None
+) -> Upload:
+    """The input on disk, its bytes those that were accepted, an archive unpacked: to `most` bytes,
+    if that is less than its tenant may send."""
     folder.mkdir()
     tenant = request.tenant
     digests = {f.name: _fetched(f, tenant, workshop, folder / f.name) for f in request.files}
     if list(digests) == [ARCHIVE_NAME]:
-        limit = upload_limit(workshop.settings, tenant)
+        allowed = upload_limit(workshop.settings, tenant)
+        limit = allowed if most is None else min(allowed, most)
         return _unpacked(folder, digests[ARCHIVE_NAME], limit)
     return Upload(AdapterFiles(folder, tuple(request.other_names)), digests)
 

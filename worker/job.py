@@ -1,6 +1,5 @@
 """One job of the service: its input fetched, judged, written, and published under its recipe."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from core.report import Report
 from worker.alignment.source import AlignmentSource
 from worker.company import Company
 from worker.fetching import Upload, fetch, order_of
-from worker.interrupts import INTERRUPTIONS
 from worker.judge import Judged
 from worker.judging import Case, judge_all, judge_one
 from worker.pipeline import conclude, read
@@ -18,8 +16,6 @@ from worker.publishing import committed, publish
 from worker.reporting import rejection_report
 from worker.tracking import Tracker
 from worker.workshop import Workshop
-
-_log = logging.getLogger(__name__)
 
 
 def run_job(
@@ -82,19 +78,11 @@ def _report(
 def _judged(
     case: Case, alignment: AlignmentSource, tracker: Tracker, company: Company | None
 ) -> Sequence[Judged]:
-    """The job's own modules; in the same pass its company's, unless that fails."""
+    """The job's own modules; in the same pass its company's."""
     if company is None:
         return judge_one(case, alignment, tracker)
     with tracker.stage("fetch"):
         others = company.join(case, alignment, tracker)
-    if others:
-        try:
-            own, of_others = judge_all(case, others, alignment, tracker, until=company.until)
-        except INTERRUPTIONS:
-            raise
-        except Exception:  # noqa: BLE001  (an error of the others', most likely)
-            _log.exception("judged alone, for with others it failed")
-        else:
-            company.take(of_others)
-            return own
-    return judge_one(case, alignment, tracker)
+    own, of_others = judge_all(case, others, alignment, tracker, until=company.until)
+    company.take(of_others)
+    return own

@@ -1,5 +1,6 @@
 """The modules of an adapter judged, several at once; of several adapters too, V being read once."""
 
+import logging
 import math
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -18,6 +19,8 @@ from worker.memory import Turns, with_room
 from worker.tracking import Tracker
 
 WORTH_THREADS = 2**24  # elements of V; to start threads takes some 5 ms
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ def judge_all(
     """The same with others in one pass; each comes to what it would come to alone.
 
     The time is the first case's, and so is the tracker: from `until` on, by `time.monotonic`, no
-    module of the others is begun, and None stands for each that was not done by then.
+    module of the others is begun. None stands for each that was not done by then, and where an
+    error met a module of several, for all others that have it: that is judged for the first alone.
     """
     cases = [case, *others]
     groups = _groups(cases)
@@ -64,10 +68,17 @@ def judge_all(
     turns = Turns(workers)
 
     def judge(group: _Group, _desk: int) -> dict[int, Judged]:
-        if time.monotonic() >= until:
-            group = group.alone()
+        alone = group.alone()
+        if len(group.members) > len(alone.members) and time.monotonic() < until:
+            try:
+                return judge_group(group)
+            except Exception:  # noqa: BLE001  (an error of the others', most likely)
+                _log.exception("%s is judged for one job alone: with others it failed", group.name)
+        return judge_group(alone) if alone.members else {}
+
+    def judge_group(group: _Group) -> dict[int, Judged]:
         work = partial(_judge, group, cases, alignment, tracker, workers)
-        return with_room(alignment, turns, work) if group.members else {}
+        return with_room(alignment, turns, work)
 
     judged: list[dict[str, Judged]] = [{} for _ in cases]
     done = 0

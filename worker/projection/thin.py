@@ -1,7 +1,7 @@
 """Products with V in two thin passes: Vᵀ·B and V·(Vᵀ·B), never V·Vᵀ.
 
 What they cost is reading V twice. They are made in the coarsest arithmetic that the result bears:
-16 bits for an adapter that has no more itself, then float32, then float64 where that cancels too.
+bfloat16 where V and B are in it, then float32, then float64 where that cancels too.
 """
 
 import math
@@ -22,7 +22,8 @@ OVERFLOW_ROOM = 2.0**15  # half of float16's largest number
 
 class Arithmetic(Enum):
     """Its value: how often its rounding may be amplified (see `_amplification`) until the next,
-    finer one takes over. That of 16 bits costs 2.6e-3 of the result, of 5e-3 that are bearable."""
+    finer one takes over. 16 bits are those of V and B, whose products are summed in float32; on a
+    GPU what is made of them is rounded to 16 bits too."""
 
     SIXTEEN_BITS = 2.0
     FLOAT32 = 4.0
@@ -93,15 +94,18 @@ def forward_product(v: Tensor, x: Tensor, norm: float, arithmetic: Arithmetic) -
     if arithmetic == Arithmetic.SIXTEEN_BITS and v.is_cuda:
         return _scaled_product(v, x, norm)
     if _is_native(v, arithmetic):
-        return native.forward(v, x, pairs=arithmetic == Arithmetic.SIXTEEN_BITS)
+        return native.forward(v, x)
     return torch.cat([block @ x for _, block in _blocks(v, x.dtype)])
 
 
 def _bears(v: Tensor, update: Update, arithmetic: Arithmetic) -> bool:
-    """Whether B loses no more by it than its own 16 bits have lost already."""
+    """Whether nothing of B is lost by it, nor of V."""
     if arithmetic == Arithmetic.SIXTEEN_BITS:
-        narrow = update.narrow and v.dtype.itemsize == 2
-        return narrow and (v.is_cuda or _is_native(v, arithmetic))
+        if v.is_cuda:
+            return update.narrow and v.dtype.itemsize == 2
+        if v.dtype != torch.bfloat16 or update.b.dtype == torch.float64:
+            return False
+        return _is_native(v, arithmetic) and torch.equal(update.b, update.b.bfloat16().float())
     return arithmetic == Arithmetic.FLOAT64 or update.b.dtype != torch.float64
 
 
@@ -138,10 +142,18 @@ def _no_products(v: Tensor, update: Update) -> ThinProducts:
 
 def _scaled_product(v: Tensor, x: Tensor, norm: float) -> Tensor:
     """V·X in V's own 16 bits, each column of X scaled by a power of two so that no entry of the
-    product, which is ‖V‖_F·‖x‖ at most, leaves float16's range."""
+    product, which is ‖V‖_F·‖x‖ at most, leaves float16's range.
+
+    X is taken as rounded, and what that took from it: whoever chose B chose the signs of that, and
+    it could all lie along the one direction that V makes most of.
+    """
     room = OVERFLOW_ROOM / max(norm, 1.0)
     scale = torch.exp2(torch.floor(torch.log2(room / x.float().norm(dim=0).clamp(min=1e-30))))
-    return (v @ (x.float() * scale).to(v.dtype)).float() / scale
+    scaled = x.float() * scale
+    rounded = scaled.to(v.dtype)
+    lost = (scaled - rounded.float()).to(v.dtype)
+    one, other = torch.split((v @ torch.cat([rounded, lost], dim=1)).float(), x.shape[1], dim=1)
+    return (one + other) / scale
 
 
 def _dtype(arithmetic: Arithmetic) -> torch.dtype:

@@ -27,9 +27,9 @@ def main() -> None:
         count = out * in_
         v = torch.frombuffer(area, dtype=dtype, count=count, offset=whole - size).view(out, in_)
         v.fill_(1.0)
-        for pairs in {False, dtype.itemsize == 2 and native.LEVEL == native.Level.PAIRS}:
+        for pairs in {False, dtype == torch.bfloat16 and native.LEVEL == native.Level.PAIRS}:
             back = native.back(v, torch.ones(out, rank), pairs=pairs)
-            forward = native.forward(v, torch.ones(in_, rank), pairs=pairs)
+            forward = native.forward(v, torch.ones(in_, rank))
             if bool((back != out).any()) or bool((forward != in_).any()):
                 raise AssertionError(f"{out} x {in_} in {dtype}: {back} {forward}")
         read += 1

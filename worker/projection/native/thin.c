@@ -1,8 +1,8 @@
 /* Products of a matrix V, as it is stored, with a few columns: Vᵀ·B and V·X.
  *
  * V is read once per product, row after row, and nothing of its size is written. Its elements are
- * widened in registers and multiplied in float32, or, where two roundings to bfloat16 are bearable,
- * multiplied pair by pair in bfloat16 with sums in float32.
+ * widened in registers and multiplied in float32, or, in Vᵀ·B where both are in bfloat16,
+ * multiplied pair by pair in that, with sums in float32: no such product loses anything.
  *
  * Threads are those of the OpenMP runtime that torch has loaded: this file is linked against none.
  */
@@ -85,14 +85,9 @@ TARGET_FLOATS INLINE __m512 floats_at(matrix v, long row, long column, uint32_t 
     return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(wide));
 }
 
-/* Elements `column` to `column + 31` of a row of 16 bits as bfloat16, likewise. */
+/* Elements `column` to `column + 31` of a row of bfloat16, likewise. */
 TARGET_PAIRS INLINE __m512i pairs_at(matrix v, long row, long column, uint32_t mask) {
-    __m512i stored = _mm512_maskz_loadu_epi16(mask, element(v, row, column));
-    if (v.kind == BFLOAT16)
-        return stored;
-    __m512 low = _mm512_cvtph_ps(_mm512_castsi512_si256(stored));
-    __m512 high = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(stored, 1));
-    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+    return _mm512_maskz_loadu_epi16(mask, element(v, row, column));
 }
 
 TARGET_FLOATS INLINE void load_sums(__m512 sums[COLUMNS][2], const float *x, long stride) {
@@ -180,30 +175,6 @@ TARGET_FLOATS INLINE void dot_floats(matrix v, const long rows[DOTS], const floa
             sums[row][c] = _mm512_reduce_add_ps(partial[row][c]);
 }
 
-TARGET_PAIRS INLINE void dot_pairs(matrix v, const long rows[DOTS], const uint16_t *x, long stride,
-                                   float sums[DOTS][COLUMNS]) {
-    __m512 partial[DOTS][COLUMNS];
-    for (int row = 0; row < DOTS; row++)
-        for (int c = 0; c < COLUMNS; c++)
-            partial[row][c] = _mm512_setzero_ps();
-    for (long place = 0; place < stride; place += STEP) {
-        uint32_t mask = there(v, place - v.lead);
-        __m512bh taken[DOTS];
-        for (int row = 0; row < DOTS; row++) {
-            taken[row] = (__m512bh)pairs_at(v, rows[row], place - v.lead, mask);
-            ahead(v, rows[row] + AHEAD, place - v.lead);
-        }
-        for (int c = 0; c < COLUMNS; c++) {
-            __m512bh factor = (__m512bh)_mm512_loadu_si512(x + c * stride + place);
-            for (int row = 0; row < DOTS; row++)
-                partial[row][c] = _mm512_dpbf16_ps(partial[row][c], taken[row], factor);
-        }
-    }
-    for (int row = 0; row < DOTS; row++)
-        for (int c = 0; c < COLUMNS; c++)
-            sums[row][c] = _mm512_reduce_add_ps(partial[row][c]);
-}
-
 /* Places `from` to `to` of X (r, stride): (Vᵀ·B)ᵀ after `lead` zeros. */
 TARGET_FLOATS INLINE void back_floats(matrix v, const float *b, long r, float *x, long stride,
                                       long from, long to) {
@@ -268,21 +239,6 @@ TARGET_FLOATS INLINE void forward_floats(matrix v, const float *x, long r, long 
     }
 }
 
-TARGET_PAIRS INLINE void forward_pairs(matrix v, const uint16_t *x, long r, long stride, float *y,
-                                       long from, long to) {
-    float sums[DOTS][COLUMNS];
-    for (long first = from; first < to; first += DOTS) {
-        long rows[DOTS];
-        for (int n = 0; n < DOTS; n++)
-            rows[n] = first + n < to ? first + n : to - 1;
-        for (long c = 0; c < r; c += COLUMNS) {
-            dot_pairs(v, rows, x + c * stride, stride, sums);
-            for (int n = 0; n < DOTS; n++)
-                memcpy(y + rows[n] * r + c, sums[n], sizeof sums[n]);
-        }
-    }
-}
-
 /* Each kind of V apart, so that the loops above are compiled for it. */
 #define FOR_KIND(v, call)                                                                          \
     switch ((v).kind) {                                                                            \
@@ -298,7 +254,8 @@ TARGET_FLOATS static void back_part_floats(matrix v, const float *b, long r, flo
 
 TARGET_PAIRS static void back_part_pairs(matrix v, const uint32_t *b, long r, float *x, long stride,
                                          long from, long to) {
-    FOR_KIND(v, back_pairs(v, b, r, x, stride, from, to))
+    v.kind = BFLOAT16;
+    back_pairs(v, b, r, x, stride, from, to);
 }
 
 TARGET_FLOATS static void forward_part_floats(matrix v, const float *x, long r, long stride,
@@ -306,42 +263,36 @@ TARGET_FLOATS static void forward_part_floats(matrix v, const float *x, long r, 
     FOR_KIND(v, forward_floats(v, x, r, stride, y, from, to))
 }
 
-TARGET_PAIRS static void forward_part_pairs(matrix v, const uint16_t *x, long r, long stride,
-                                            float *y, long from, long to) {
-    FOR_KIND(v, forward_pairs(v, x, r, stride, y, from, to))
-}
-
 /* X (r, stride), zero at first, becomes (Vᵀ·B)ᵀ after `lead` zeros: r is a multiple of COLUMNS, and
- * `stride` of STEP, with room for `lead` and V's columns. B is (rows of V, r) in float32; for pairs
- * (half of these, rounded up, r, 2) in bfloat16. The number of threads changes no bit of it: each
- * has places of its own. */
-void thin_back(const void *data, int kind, long rows, long columns, long lead, const void *b,
-               int pairs, long r, long stride, float *x, long threads) {
-    matrix v = {data, (enum kind)kind, rows, columns, lead};
-    long steps = stride / STEP;
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (long part = 0; part < threads; part++) {
-        long from = steps * part / threads * STEP, to = steps * (part + 1) / threads * STEP;
-        if (pairs)
-            back_part_pairs(v, b, r, x, stride, from, to);
-        else
-            back_part_floats(v, b, r, x, stride, from, to);
-    }
+ * `stride` of STEP, with room for `lead` and V's columns. B is (rows of V, r) in float32; for pairs,
+ * which take a V in bfloat16, (half of these, rounded up, r, 2) in bfloat16. The number of threads
+ * changes no bit of it: each has places of its own. */
+#define BACK(part_of, type)                                                                        \
+    matrix v = {data, (enum kind)kind, rows, columns, lead};                                       \
+    long steps = stride / STEP;                                                                    \
+    _Pragma("omp parallel for schedule(static) num_threads(threads)")                              \
+    for (long part = 0; part < threads; part++)                                                    \
+        part_of(v, (const type *)b, r, x, stride, steps * part / threads * STEP,                   \
+                steps * (part + 1) / threads * STEP);
+
+void thin_back_floats(const void *data, int kind, long rows, long columns, long lead, const void *b,
+                      long r, long stride, float *x, long threads) {
+    BACK(back_part_floats, float)
 }
 
-/* Y (rows of V, r) = V·Xᵀ for X (r, stride) as above, in float32 or, for pairs, in bfloat16. Each
- * thread has rows of its own. */
-void thin_forward(const void *data, int kind, long rows, long columns, long lead, const void *x,
-                  int pairs, long r, long stride, float *y, long threads) {
+void thin_back_pairs(const void *data, int kind, long rows, long columns, long lead, const void *b,
+                     long r, long stride, float *x, long threads) {
+    BACK(back_part_pairs, uint32_t)
+}
+
+/* Y (rows of V, r) = V·Xᵀ for X (r, stride) as above, in float32. Each thread has rows of its own. */
+void thin_forward_floats(const void *data, int kind, long rows, long columns, long lead,
+                         const float *x, long r, long stride, float *y, long threads) {
     matrix v = {data, (enum kind)kind, rows, columns, lead};
 #pragma omp parallel for schedule(static) num_threads(threads)
-    for (long part = 0; part < threads; part++) {
-        long from = rows * part / threads, to = rows * (part + 1) / threads;
-        if (pairs)
-            forward_part_pairs(v, x, r, stride, y, from, to);
-        else
-            forward_part_floats(v, x, r, stride, y, from, to);
-    }
+    for (long part = 0; part < threads; part++)
+        forward_part_floats(v, x, r, stride, y, rows * part / threads,
+                            rows * (part + 1) / threads);
 }
 
 #endif
