@@ -52,8 +52,7 @@ class LocalWriter(ObjectWriter):
         """All bytes are on the disk, under no name yet. Raises `StoreError`."""
         with failures("store", self._key), self._file as file:
             file.flush()
-            if file.tell():  # the name of an empty one is all there is to it
-                os.fsync(file.fileno())
+            os.fsync(file.fileno())
             # The kernel's own stamp may stand still for milliseconds: too coarse for an ETag.
             os.utime(file.fileno(), ns=(now := time.time_ns(), now))
             return info_of(self._key, os.fstat(file.fileno()))
