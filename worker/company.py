@@ -101,6 +101,11 @@ class Company:
                 shutil.rmtree(folder, ignore_errors=True)
         return [Case(member.adapter.modules, member.order.policy) for member in self._members]
 
+    @property
+    def came_along(self) -> bool:
+        """Whether some joined: what goes wrong may be their doing then."""
+        return bool(self._members)
+
     def take(self, judged: Sequence[list[Judged] | None]) -> None:
         """What came of each case; None for one that was let go."""
         for member, found in zip(self._members, judged, strict=True):

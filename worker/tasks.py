@@ -139,7 +139,8 @@ class Tasks:
         except Drained:
             raise
         except Exception as error:
-            if self._may_pass(error, attempts_left):
+            beside_others = company.came_along and attempts_left > 0  # alone it may end well
+            if beside_others or self._may_pass(error, attempts_left):
                 raise
             _log_failure(f"job {request.id}", error)
             return JobResult(

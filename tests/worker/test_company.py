@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 import safetensors.torch
+from rq.timeouts import JobTimeoutException
 
 from core.alignments import AlignmentRecord
 from core.archives import Unpacked, unpack
 from core.jobs import Commit, JobRequest, JobResult, JobState, now
 from core.policy import Policy
+from core.report import Report
 from core.sources import ARCHIVE_NAME
 from tests.worker.making import GOLDEN
 from tests.worker.service import Service, golden_files
@@ -254,6 +256,29 @@ def test_an_error_of_one_module_costs_the_job_that_module(
     assert first.commit is not None
     assert len(judged) == first.commit.summary.modules + 1
     assert results(service, requests[1:]) == [None] * 3
+
+
+@pytest.mark.parametrize("error", [MemoryError, JobTimeoutException])
+def test_what_fails_beside_others_is_tried_again_alone(
+    service: Service,
+    record: AlignmentRecord,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception],
+) -> None:
+    """They may have taken the memory, or the time; another error in that attempt is the job's."""
+    requests = waiting(service, record)
+    failed: list[Order] = []
+
+    def fail(order: Order, *others: Any) -> Report:
+        if len(failed) < 1:
+            failed.append(order)
+            raise error
+        return conclude(order, *others)
+
+    monkeypatch.setattr("worker.job.conclude", fail)
+    service.work()
+    ended = [service.result(request) for request in requests]
+    assert [r and r.state.value for r in ended] == ["succeeded"] * 4
 
 
 def test_another_name_of_the_alignment_is_no_company(

@@ -178,13 +178,14 @@ TARGET_FLOATS INLINE void dot_floats(matrix v, const long rows[DOTS], const floa
 /* Places `from` to `to` of X (r, stride): (Vᵀ·B)ᵀ after `lead` zeros. */
 TARGET_FLOATS INLINE void back_floats(matrix v, const float *b, long r, float *x, long stride,
                                       long from, long to) {
-    long step = r > COLUMNS ? MORE_ROWS : FEW_ROWS;
+    int few = r <= 3 * COLUMNS; /* then this is quicker than arithmetic that waits for V (measured) */
+    long step = few ? FEW_ROWS : MORE_ROWS;
     for (long first = 0; first < v.rows; first += step) {
         long last = first + step < v.rows ? first + step : v.rows;
         for (long place = from; place < to; place += STEP) {
             long column = place - v.lead;
             uint32_t mask = there(v, column);
-            if (r <= COLUMNS)
+            if (few)
                 for (long row = last; row < last + step; row++)
                     ahead(v, row, column);
             for (long c = 0; c < r; c += COLUMNS) {
