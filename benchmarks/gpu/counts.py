@@ -87,7 +87,7 @@ def predicted_table(asked: list[Asked]) -> Table:
             f"Moved: V in 16 bits twice, and U and Z of {DIRECTIONS} directions once in float32,"
             f" at {REACHED:.0%} of the card's memory speed ("
             + ", ".join(f"{card} {speed} TB/s" for card, speed in CARDS.items())
-            + "). A product that first copies V to float32 moves five times as much.",
+            + "). What is done now, a copy of V in float32 first, moves five times as much.",
             f"The host takes {1e6 * LAUNCH:.0f} µs for a launch and {1e6 * WAIT:.0f} µs for a wait:"
             " beside the card's own time, but in turn with it where each module is waited for. What"
             " the host computes is left out. All of this is assumed and not measured, and so is"

@@ -50,7 +50,7 @@ def make_update(shape: Shape, rank: int, random: torch.Generator) -> Update:
     b = torch.randn(out, rank, generator=random, device=random.device)
     a = torch.randn(rank, in_, generator=random, device=random.device)
     b, a = (factor.mul_(0.01).bfloat16().float() for factor in (b, a))
-    return Update(b, a, narrow=True)
+    return Update(b, a)
 
 
 def _orthonormal(size: int, random: torch.Generator) -> Tensor:

@@ -33,7 +33,7 @@ class Case:
         v = torch.empty(shape.out, shape.in_, dtype=torch.bfloat16).normal_(0.0, 1e-3)
         b = (torch.randn(shape.out, rank) * 1e-2).to(dtype)
         a = torch.randn(rank, shape.in_).to(dtype)
-        return cls(v, Update(b.float(), a.float(), narrow=dtype.itemsize == 2))
+        return cls(v, Update(b.float(), a.float()))
 
     def ours(self) -> tuple[ThinProducts, float]:
         """Projected B, and the cosine."""

@@ -100,7 +100,7 @@ class LoraModule:
     @property
     def update(self) -> Update:
         """B·A in float32, unscaled."""
-        return Update(self.b.float(), self.a.float(), narrow=self.b.dtype.itemsize == 2)
+        return Update(self.b.float(), self.a.float())
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,10 @@ ROUNDING_LIMIT = 0.02  # of ‖B·A‖_F; about ten times what bfloat16 costs a 
 
 @dataclass(frozen=True)
 class Update:
-    """The product `b @ a` (out, in) of rank at most r, kept as its factors.
-
-    `narrow`: B came in 16 bits and has no more digits than these, whatever it is kept in.
-    """
+    """The product `b @ a` (out, in) of rank at most r, kept as its factors."""
 
     b: Tensor  # (out, r)
     a: Tensor  # (r, in)
-    narrow: bool = False
 
     @property
     def rank(self) -> int:
@@ -44,7 +40,7 @@ class Update:
         """The same update there: itself, if it is there already."""
         if self.b.device == device and self.a.device == device:
             return self
-        return Update(self.b.to(device), self.a.to(device), self.narrow)
+        return Update(self.b.to(device), self.a.to(device))
 
     def with_b(self, b: Tensor) -> "Update":
         """The update of another B and the same A, whose Gram matrix is not made again."""
@@ -55,7 +51,7 @@ class Update:
 
     def with_a(self, a: Tensor) -> "Update":
         """The update of another A and the same B, whose Gram matrix is not made again."""
-        other = Update(self.b, a, self.narrow)
+        other = Update(self.b, a)
         if "b_gram" in self.__dict__:
             other.__dict__["b_gram"] = self.b_gram
         return other
