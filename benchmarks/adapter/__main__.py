@@ -24,9 +24,7 @@ Q_V = ("q_proj", "v_proj")
 ALL = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 CASES = (
     Case(LLAMA_2, Q_V, 8, "BF16", 32),
-    Case(LLAMA_2, Q_V, 8, "F16", 32),
     Case(LLAMA_2, Q_V, 8, "BF16", 32, adapter="F32"),
-    Case(LLAMA_3, Q_V, 8, "BF16", 32),
     Case(LLAMA_2, ALL, 16, "F16", 4),
     Case(LLAMA_3, ALL, 16, "BF16", 4),
 )
@@ -47,7 +45,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path(".cache/bench-adapter"))
     arguments = parser.parse_args()
     cases = [QUICK] if arguments.quick else CASES
-    rounds = Rounds(near=3, far=1) if arguments.quick else Rounds(near=5, far=2)
+    rounds = Rounds(near=3, far=1) if arguments.quick else Rounds(near=5, far=1)
     measured = [row for case in cases for row in _measure(case, arguments.folder, rounds)]
     result = _result(measured)
     if arguments.quick:
