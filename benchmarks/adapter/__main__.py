@@ -1,7 +1,7 @@
 """How long sanitizing an adapter takes, by where its alignment lies, next to the least it could.
 
-`make bench-adapter`, or `python -m benchmarks.adapter [--quick]`. All are timed in one run, in
-turn; what counts are the ratios. Takes some minutes, 9 GB of disk and 10 GB of memory; `--quick`
+`python -m benchmarks.adapter [--quick]`. All are timed in one run, in
+turn; what counts are the ratios. Takes some minutes, 6 GB of disk and 10 GB of memory; `--quick`
 takes the first alignment only, a few of its layers, and under a minute; it keeps no figures.
 """
 
