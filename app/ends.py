@@ -60,9 +60,10 @@ class Ends:
 
     async def close(self) -> None:
         self._is_over = True  # for a cancellation may be lost in redis-py's own timeouts
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.wait([self._listening], timeout=_REST_SECONDS)
+        listening = self._listening
+        if listening is not None and listening.get_loop() is asyncio.get_running_loop():
+            listening.cancel()
+            await asyncio.wait([listening], timeout=_REST_SECONDS)
         await self._redis.aclose()
 
     async def _listen(self) -> None:

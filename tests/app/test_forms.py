@@ -119,7 +119,8 @@ def test_scratch_is_empty_after_a_success(gate: Gate) -> None:
 def test_disk_that_refuses_is_our_fault(gate: Gate, tmp_path: Path) -> None:
     """503: the same request may be good later, and the path is nobody's business."""
     (tmp_path / "scratch").write_text("a file where a folder should be")
-    response = gate.post()
+    archive = pack_zip({ADAPTER_CONFIG: b"{}"})  # which is unpacked there
+    response = gate.client.post("/v1/jobs", files={"archive": archive})
     assert (response.status_code, code_of(response)) == (503, "scratch_unavailable")
     assert str(tmp_path) not in response.text
 
@@ -127,5 +128,7 @@ def test_disk_that_refuses_is_our_fault(gate: Gate, tmp_path: Path) -> None:
 def test_scratch_folder_is_made(gate: Gate, tmp_path: Path) -> None:
     """A fresh machine has none."""
     assert not (tmp_path / "scratch").exists()
+    archive = pack_zip({ADAPTER_CONFIG: CONFIG, ADAPTER_MODEL: WEIGHTS})
     gate.register()
-    assert gate.post().status_code == 202
+    files, fields = {"archive": archive}, {"alignment": "base"}
+    assert gate.client.post("/v1/jobs", files=files, data=fields).status_code == 202
