@@ -29,7 +29,7 @@ SERVE = [sys.executable, "-m", "app.cli", "serve", "--port", "8000"]
 def sabotaged(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """This process, for the length of a test, as after the sabotage that its name is given to."""
     for owner, name in (
-        *((kind, method) for kind in (S3Store, LocalStore) for method in ("put", "put_file")),
+        *((kind, method) for kind in (S3Store, LocalStore) for method in ("put", "put_all")),
         (Records, "accept"),
         (courier, "reconcile"),
     ):
