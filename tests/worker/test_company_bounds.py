@@ -19,6 +19,12 @@ from worker import company
 from worker.fetching import fetch
 
 
+@pytest.fixture(autouse=True)
+def worth_sharing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tiny model's V too."""
+    monkeypatch.setattr(company, "WORTH_SHARING", 0)
+
+
 @pytest.fixture
 def record(service: Service) -> AlignmentRecord:
     return service.register()

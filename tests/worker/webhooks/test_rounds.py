@@ -1,6 +1,7 @@
 """Many deliveries at a time, few of one tenant: nobody is held up by slow receivers of others."""
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from threading import Condition, Event, Lock, Thread
@@ -189,6 +190,9 @@ def test_what_goes_wrong_rests_a_while_and_frees_its_place(
         fresh.look(Event())
         assert fresh.wait(PATIENCE)
     assert len(tried) == 3
+    for thread in threading.enumerate():  # what one raises is told as it ends: here, not later
+        if "_attempt" in thread.name:
+            thread.join(PATIENCE)
 
 
 def test_a_store_that_is_away_is_waited_for(
