@@ -14,6 +14,7 @@ from worker.alignment.loaded import LoadedSpectrum, without_v
 from worker.alignment.make import LoadedModule
 from worker.alignment.parallel import in_parallel, usual_workers
 from worker.alignment.source import AlignmentSource
+from worker.interrupts import INTERRUPTIONS
 from worker.judge import Judged, project_module, score_modules
 from worker.memory import Turns, with_room
 from worker.tracking import Tracker
@@ -72,6 +73,8 @@ def judge_all(
         if len(group.members) > len(alone.members) and time.monotonic() < until:
             try:
                 return judge_group(group)
+            except INTERRUPTIONS:  # where it is judged in the job's own thread
+                raise
             except Exception:  # noqa: BLE001  (an error of the others', most likely)
                 _log.exception("%s is judged for one job alone: with others it failed", group.name)
         return judge_group(alone) if alone.members else {}

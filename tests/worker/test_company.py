@@ -339,3 +339,21 @@ def chosen(service: Service, request: JobRequest) -> list[str]:
 
 def waiting_ids(service: Service) -> list[str]:
     return service.queue.rq.get_job_ids()
+
+
+def test_a_timeout_beside_others_is_no_error_of_theirs(
+    service: Service, record: AlignmentRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where modules are judged in the job's own thread, it is not taken for one and passed over."""
+    tries: list[int] = []
+
+    def score(modules: Any, *others: Any) -> Any:
+        tries.append(len(modules))
+        if len(modules) > 1:
+            raise JobTimeoutException
+        return score_modules(modules, *others)
+
+    monkeypatch.setattr("worker.judging.score_modules", score)
+    requests = waiting(service, record)
+    run_one(service)
+    assert tries.count(len(requests)) == 1
