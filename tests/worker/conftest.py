@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from core.alignments import AlignmentRecord
 from core.store import open_store
 from core.store.settings import StoreSettings
 from tests.servers import ValkeyServer
 from tests.worker.service import Service, make_service
+from worker import company
 
 
 @pytest.fixture
@@ -17,6 +19,18 @@ def redis(valkey: ValkeyServer) -> Iterator[Redis]:
     with Redis.from_url(valkey.url) as client:
         client.flushall()
         yield client
+
+
+@pytest.fixture
+def record(service: Service) -> AlignmentRecord:
+    """The golden pair, built."""
+    return service.register()
+
+
+@pytest.fixture
+def worth_sharing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tiny model's V is too, to the jobs that wait for it."""
+    monkeypatch.setattr(company, "WORTH_SHARING", 0)
 
 
 @pytest.fixture

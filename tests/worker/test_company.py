@@ -22,6 +22,8 @@ from worker.pipeline import BaseNames, Order, conclude, read
 from worker.publishing import committed
 from worker.tracking import Tracker
 
+pytestmark = pytest.mark.usefixtures("worth_sharing")
+
 THRESHOLDS = [0.2, 0.35, 0.5, 0.9]
 WITHOUT_V = {"method": "zero", "scores": "spectrum", "selection": {"mode": "all"}}
 
@@ -29,17 +31,6 @@ WITHOUT_V = {"method": "zero", "scores": "spectrum", "selection": {"mode": "all"
 def policy(threshold: float, **fields: Any) -> Policy:
     selection = {"mode": "threshold", "threshold": threshold}
     return Policy.model_validate({"selection": selection, **fields})
-
-
-@pytest.fixture(autouse=True)
-def worth_sharing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tiny model's V too."""
-    monkeypatch.setattr(company, "WORTH_SHARING", 0)
-
-
-@pytest.fixture
-def record(service: Service) -> AlignmentRecord:
-    return service.register()
 
 
 def waiting(service: Service, record: AlignmentRecord) -> list[JobRequest]:

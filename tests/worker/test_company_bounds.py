@@ -18,16 +18,7 @@ from tests.worker.test_company import policy, results, run_one, waiting
 from worker import company
 from worker.fetching import fetch
 
-
-@pytest.fixture(autouse=True)
-def worth_sharing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tiny model's V too."""
-    monkeypatch.setattr(company, "WORTH_SHARING", 0)
-
-
-@pytest.fixture
-def record(service: Service) -> AlignmentRecord:
-    return service.register()
+pytestmark = pytest.mark.usefixtures("worth_sharing")
 
 
 def test_modules_that_the_job_lacks_are_not_waited_for(
