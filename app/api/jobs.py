@@ -45,7 +45,7 @@ _SCANNED = 200  # jobs looked at for one page, whatever fits
 
 _REFUSED = problems(
     *(*JSON_BODY, "body_empty", *PARTS, *ARCHIVES, *SOURCES, *SENT_AHEAD, *IDEMPOTENT),
-    *(*AGREED, "scratch_unavailable", "too_many_uploads"),
+    *(*AGREED, "job_not_found", "input_expired", "scratch_unavailable", "too_many_uploads"),
     at=AS_A_JOB,
 )
 
