@@ -150,9 +150,14 @@ def get_attestation(services: Served, caller: JobsCaller, job_id: str) -> Respon
             " has one now",
             code="not_attested",
         )
-    with _unless_expired(services, caller, commit):
-        content = services.store.get(_key(caller, commit, layout.ATTESTATION))
+    content = result_file(services, caller, commit, layout.ATTESTATION)
     return Response(content, headers=_NO_SNIFFING, media_type=_JSON)
+
+
+def result_file(services: Services, caller: Caller, commit: Commit, name: str) -> bytes:
+    """One of the small files of a result. Raises `Gone` (`result_expired`) or `StoreError`."""
+    with _unless_expired(services, caller, commit):
+        return services.store.get(_key(caller, commit, name))
 
 
 def _report(services: Services, caller: Caller, job_id: str, *, html: bool) -> Response:
@@ -160,8 +165,7 @@ def _report(services: Services, caller: Caller, job_id: str, *, html: bool) -> R
     if result.commit is None:
         raise _without_result(result)
     name = layout.REPORT_HTML if html else layout.REPORT_JSON
-    with _unless_expired(services, caller, result.commit):
-        content = services.store.get(_key(caller, result.commit, name))
+    content = result_file(services, caller, result.commit, name)
     headers = {"Vary": "Accept"} | _NO_SNIFFING | (_INERT if html else {})
     return Response(content, headers=headers, media_type="text/html" if html else _JSON)
 
