@@ -4,16 +4,14 @@ import logging
 
 from app.access.callers import Caller
 from app.intake.accept import keep
+from app.intake.again import copied_again, kept_inputs
 from app.intake.idempotency import Idempotency
 from app.intake.terms import check_floor, find_alignment
-from app.scratch import MakeFolder
 from app.services import Services
 from app.views import Snapshot, find_job, snapshot
 from core.canonical import digest
-from core.errors import Conflict, Gone, QueueError
+from core.errors import Conflict, QueueError
 from core.jobs import InputFile, JobRequest, JobResult, JobState, new_job_id, now
-from core.store import layout
-from core.store.base import ObjectMissing
 
 _log = logging.getLogger(__name__)
 _RETRYABLE = (JobState.FAILED, JobState.CANCELLED)
@@ -42,10 +40,8 @@ def cancel(services: Services, caller: Caller, job_id: str) -> Snapshot:
     return Snapshot(job, standing, None)
 
 
-def retry(
-    services: Services, caller: Caller, job_id: str, key: str | None, folder: MakeFolder
-) -> JobRequest:
-    """The new job, or the one that its idempotency key made before; `folder` is empty.
+def retry(services: Services, caller: Caller, job_id: str, key: str | None) -> JobRequest:
+    """The new job, or the one that its idempotency key made before.
 
     Raises `NotFound`, `Conflict` (`job_not_retryable`, `alignment_removed`), `Forbidden`
     (`policy_below_floor`), `Gone` (`input_expired`), `Unprocessable` or `StoreError`, and then
@@ -60,15 +56,14 @@ def retry(
     old = find_job(services, caller.tenant, job_id)
     _check_retryable(services, old)
     _check_policy(services, caller, old)
-    for file in old.files:
-        _check_kept(services, file)
+    files = kept_inputs(services, old)
     new_id = claimed or idempotency.claim(new_job_id())
     services.records.announce(caller.tenant, new_id)
     request = old.model_copy(
         update={
             "id": new_id,
             "created_at": now(),
-            "files": [_copied(services, caller, new_id, file, folder) for file in old.files],
+            "files": [_own(services, caller, new_id, file) for file in files],
             "retry_of": old.id,
         }
     )
@@ -120,27 +115,6 @@ def _check_policy(services: Services, caller: Caller, job: JobRequest) -> None:
     check_floor(job.policy, record, caller)
 
 
-def _check_kept(services: Services, file: InputFile) -> None:
-    if file.uri is None and (file.key is None or services.store.info(file.key) is None):
-        raise _expired()
-
-
-def _copied(
-    services: Services, caller: Caller, job_id: str, file: InputFile, folder: MakeFolder
-) -> InputFile:
-    """The file under the new job's key, so that the old job may expire; a source stays pinned."""
-    if file.key is None:
-        return file
-    key = layout.job_input(caller.tenant, job_id, file.name)
-    path = folder() / file.name
-    try:
-        services.store.get_file(file.key, path)
-    except ObjectMissing as error:
-        raise _expired() from error
-    services.store.put_file(key, path)
-    path.unlink()
-    return file.model_copy(update={"key": key})
-
-
-def _expired() -> Gone:
-    return Gone("the job's input is no longer kept: post the adapter again", code="input_expired")
+def _own(services: Services, caller: Caller, job_id: str, file: InputFile) -> InputFile:
+    """A source stays pinned."""
+    return file if file.key is None else copied_again(services, caller, job_id, file)

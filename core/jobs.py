@@ -126,7 +126,8 @@ class Commit(Frozen):
 
     `findings` holds the first few of each kind, `findings_total` how many there are; the report
     in the output has them all. `signing_key`: the id of the key that its attestation is signed
-    with, of an adapter that is attested.
+    with, of an adapter that is attested. `job`: the one that it was made for, whose input may be
+    kept still.
     """
 
     recipe: str
@@ -138,13 +139,15 @@ class Commit(Frozen):
     findings: list[Finding] = []
     findings_total: int = 0
     signing_key: str | None = None
+    job: str | None = None
 
     @model_serializer(mode="wrap")
     def _without_silence(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a `signing_key` that says nothing, for versions that do not know it."""
+        """Without what came later and says nothing, for versions that do not know it."""
         dumped: dict[str, Any] = dump(self)
-        if self.signing_key is None:
-            del dumped["signing_key"]
+        for name in ("signing_key", "job"):
+            if dumped[name] is None:
+                del dumped[name]
         return dumped
 
     def as_bytes(self) -> bytes:

@@ -79,6 +79,7 @@ def publish(
         findings=first_of_each(report.findings, SHOWN_FINDINGS),
         findings_total=len(report.findings),
         signing_key=signing_key,
+        job=request.id,
     )
     ages = workshop.settings.retention.of(request.tenant)
     return commit_result(workshop.records, request.tenant, commit, ages, datetime.now(UTC))

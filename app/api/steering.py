@@ -10,13 +10,12 @@ from app.description.answers import IDEMPOTENT, problems
 from app.description.openapi import ACCEPTED
 from app.intake.idempotency import IdempotencyKey
 from app.intake.room import check_room
-from app.scratch import scratch_folder
 from app.services import Served
 from app.views import JobView, job_view, mark_accepted, snapshot
 
 _NOT_RETRIED = problems(
     *("job_not_found", "job_not_retryable", "alignment_removed", "policy_below_floor"),
-    *("input_expired", *IDEMPOTENT, "queue_full", "scratch_unavailable"),
+    *("input_expired", *IDEMPOTENT, "queue_full"),
 )
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -57,10 +56,7 @@ async def retry_job(
     that has ended.
     """
     await run_in_threadpool(check_room, services, caller, idempotency_key)
-    async with scratch_folder(services.scratch) as folder:
-        job = await run_in_threadpool(
-            steering.retry, services, caller, job_id, idempotency_key, folder
-        )
+    job = await run_in_threadpool(steering.retry, services, caller, job_id, idempotency_key)
     seen = await run_in_threadpool(snapshot, services, job)
     mark_accepted(response, seen)
     return job_view(seen)

@@ -4,6 +4,7 @@ import logging
 from datetime import UTC, datetime
 
 from app.access.callers import Caller
+from app.intake.again import copied_again, is_again, of_earlier
 from app.intake.arrival import Arrival
 from app.intake.callback import check_callback
 from app.intake.destination import check_brings_adapter, check_destination
@@ -50,6 +51,8 @@ def accept(
             return standing
     check_destination(services.settings, caller, order.destination)
     check_callback(services, caller, order.callback_url)
+    if is_again(order.source):
+        order = of_earlier(services, caller, order)
     pinned = order.pinned or _pinned(services, caller, order.source)
     terms = agree(
         services.records,
@@ -60,17 +63,19 @@ def accept(
         read_config=lambda: _config(services, caller, order, pinned, folder),
     )
     check_brings_adapter(terms.policy, order.destination)
-    commit = _earlier_result(services, caller, order, terms)
+    commit = _earlier_result(services, caller, order, pinned, terms)
     version = pinned.version if _is_sent_ahead(order.source) else None
     if claimed is not None:
         idempotency.check_version(version)
     job_id = claimed or _claimed_id(idempotency, key, order.arrival, version)
     if order.arrival is None or not order.arrival.has_announced(job_id):
         services.records.announce(caller.tenant, job_id)
-    if pinned.files:
-        files = [_own(services, caller, job_id, file) for file in pinned.files]
-    else:
+    if not pinned.files:
         files = _stored(services, caller, job_id, order, commit)
+    elif commit is None:
+        files = [_own(services, caller, job_id, file, order.source) for file in pinned.files]
+    else:
+        files = [file.model_copy(update={"key": None}) for file in pinned.files]
     request = JobRequest(
         id=job_id,
         tenant=caller.tenant,
@@ -141,8 +146,13 @@ def _is_sent_ahead(source: str | None) -> bool:
     return source is not None and source.startswith(SCHEME)
 
 
-def _own(services: Services, caller: Caller, job_id: str, file: InputFile) -> InputFile:
-    return copied(services, caller, job_id, file) if file.key is not None else file
+def _own(
+    services: Services, caller: Caller, job_id: str, file: InputFile, source: str | None
+) -> InputFile:
+    if file.key is None:
+        return file
+    copy = copied_again if is_again(source) else copied
+    return copy(services, caller, job_id, file)
 
 
 def _config(
@@ -166,18 +176,19 @@ def _config(
 
 
 def _earlier_result(
-    services: Services, caller: Caller, order: Order, terms: Terms
+    services: Services, caller: Caller, order: Order, pinned: Pinned, terms: Terms
 ) -> Commit | None:
     """What this tenant got for the same bytes, alignment, policy and engine."""
-    if order.source:
+    known = order.sha256 | {file.name: file.sha256 or "" for file in pinned.files}
+    if order.source is not None and not (known and all(known.values())):
         return None  # the bytes are known only once the worker has read them
     if order.destination:
         return None  # the worker has it brought there
     recipe = recipe_digest(
-        order.sha256,
+        known,
         terms.alignment,
         terms.policy,
-        other_names=order.other_names,
+        other_names=order.other_names + pinned.other_names,
     )
     ages = services.settings.retention.of(caller.tenant)
     return earlier_result(services.records, caller.tenant, recipe, ages, datetime.now(UTC))

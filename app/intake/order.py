@@ -32,7 +32,8 @@ class JobOrder(Frozen):
         str,
         Field(
             description="s3://bucket/folder/, or an archive in a .zip, .tar, .tar.gz or .tar.zst,"
-            " s3://bucket/x.tar.gz; or upload: and the id of an upload"
+            " s3://bucket/x.tar.gz; or upload: and the id of an upload; or job: and the id of an"
+            " earlier job, whose input is judged anew, by its alignment if none is named"
         ),
     ]
     alignment: str | None = None

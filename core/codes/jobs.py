@@ -109,7 +109,7 @@ JOBS: dict[str, Code] = {
         409,
     ),
     "input_expired": code(
-        "The input of the job to be retried is no longer kept.", "Post the adapter again.", 410
+        "The input of the job to be done again is no longer kept.", "Post the adapter again.", 410
     ),
     "result_expired": code("The result is no longer kept.", "Post the adapter again.", 410),
     "file_not_found": code(

@@ -132,6 +132,7 @@ class Gate:
             findings=[finding("non_finite", "tensor", "a.lora_A.weight")]
             if verdict == "rejected"
             else [],
+            job=request.id,
         )
         return self.services.records.commit(request.tenant, commit)
 

@@ -128,7 +128,7 @@ def test_input_that_goes_meanwhile_is_refused_too(
     def gone(_: ObjectStore, name: str, *__: object) -> str:
         raise ObjectMissing(name)
 
-    monkeypatch.setattr(type(gate.services.store), "get_file", gone)
+    monkeypatch.setattr(type(gate.services.store), "copy", gone)
     response = retry(gate, job_id)
     assert (response.status_code, code_of(response)) == (410, "input_expired")
     assert len(gate.client.get("/v1/jobs").json()["jobs"]) == 1
