@@ -20,6 +20,7 @@ from app.api import (
     health,
     hooks,
     jobs,
+    preview,
     results,
     signing_keys,
     steering,
@@ -27,6 +28,7 @@ from app.api import (
     webhooks,
 )
 from app.api.alignments import AlignmentOrder, PoliciesOrder
+from app.api.preview import PreviewOrder
 from app.api.uploads import UploadOrder
 from app.api.webhooks import WebhookChange, WebhookOrder
 from app.description.openapi import describe
@@ -44,6 +46,7 @@ _APIS = (
     events,
     steering,
     results,
+    preview,
     uploads,
     deliveries,
     webhooks,
@@ -58,6 +61,7 @@ _APIS = (
 _BODIES = (
     Policy,
     JobOrder,
+    PreviewOrder,
     UploadOrder,
     AlignmentOrder,
     PoliciesOrder,

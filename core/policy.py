@@ -1,6 +1,6 @@
 """What a job does to an adapter: method, selection, extras, caps. The same JSON everywhere."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -145,11 +145,8 @@ class Policy(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_mode(cls, data: Any) -> Any:
-        """`{"selection": {"threshold": 0.5}}` means the default mode."""
-        if isinstance(data, dict) and isinstance(selection := data.get("selection"), dict):
-            return {**data, "selection": {"mode": "threshold", **selection}}
-        return data
+    def _fill_mode(cls, data: object) -> object:
+        return with_mode(data)
 
     @model_validator(mode="after")
     def _parameters_fit_method(self) -> "Policy":
@@ -209,6 +206,13 @@ class Policy(Frozen):
     def as_json(self) -> dict[str, Json]:
         """Every field spelled out, so that equal policies have equal digests."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+def with_mode(data: object) -> object:
+    """`{"selection": {"threshold": 0.5}}` means the default mode."""
+    if isinstance(data, dict) and isinstance(selection := data.get("selection"), dict):
+        return {**data, "selection": {"mode": "threshold", **selection}}
+    return data
 
 
 def parse_policy(value: bytes | Json, *, default: Policy | None = None) -> Policy:

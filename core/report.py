@@ -1,5 +1,6 @@
 """The layer-by-layer report of one adapter. Deterministic: no time, no path, no job, no device."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -8,7 +9,7 @@ from core.canonical import Json, pretty_json
 from core.findings import Finding
 from core.model import Frozen
 from core.policy import Policy
-from core.selection import Reason
+from core.selection import Choice, Reason
 
 SCHEMA: Literal["safelora-gate/report/1"] = "safelora-gate/report/1"
 ENGINE_NAME = "safelora-gate"
@@ -133,3 +134,11 @@ class Report(Frozen):
     def as_bytes(self) -> bytes:
         """report.json. Raises ValueError rather than write a NaN."""
         return pretty_json(self.as_json())
+
+
+def verdict(policy: Policy, choices: Iterable[Choice]) -> Verdict:
+    """On an adapter that was let in, by what was chosen of it."""
+    if not policy.publishes:
+        return "scored"
+    changed = policy.strength > 0.0 and any(choice.projected for choice in choices)
+    return "projected" if changed else "unchanged"

@@ -9,7 +9,7 @@ from core.errors import AdapterRejected
 from core.findings import refusals
 from core.handling import under_policy
 from core.policy import Policy
-from core.report import InputFacts, OutputFacts, Report
+from core.report import InputFacts, OutputFacts, Report, verdict
 from core.selection import Choice, select
 from worker.adapter import Adapter, AdapterFiles, examine, load_adapter
 from worker.adapter.files import file_facts
@@ -18,7 +18,7 @@ from worker.adapter.write import Written, as_uploaded, cast_for_output, write_ad
 from worker.alignment.source import AlignmentSource
 from worker.judge import Judged, grown_over_cap
 from worker.judging import Case, judge_one
-from worker.reporting import output_facts, policy_notes, provenance, rows, summary, verdict
+from worker.reporting import output_facts, policy_notes, provenance, rows, summary
 from worker.suspicion import signs_of_attack
 from worker.tracking import Tracker
 
@@ -120,7 +120,7 @@ def conclude(
             published = _verified(order.output, written)
 
     return Report(
-        verdict=verdict(policy, choices),
+        verdict=verdict(policy, choices.values()),
         summary=summary(judged, choices, findings),
         modules=rows(judged, choices, written),
         findings=findings,

@@ -15,7 +15,6 @@ from core.report import (
     OutputFacts,
     Report,
     Summary,
-    Verdict,
 )
 from core.selection import Choice
 from worker.adapter import Adapter, AdapterFiles
@@ -92,13 +91,6 @@ def _row(judged: Judged, choice: Choice, written: Written) -> ModuleRow:
         refactored=judged.refactored is not None,
         widened=written.widened,
     )
-
-
-def verdict(policy: Policy, choices: Mapping[str, Choice]) -> Verdict:
-    if not policy.publishes:
-        return "scored"
-    changed = policy.strength > 0.0 and any(c.projected for c in choices.values())
-    return "projected" if changed else "unchanged"
 
 
 def summary(

@@ -1,7 +1,7 @@
 """What a job left: its report and the sanitized adapter."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Annotated, BinaryIO, Final
 
 from fastapi import APIRouter, Path
@@ -12,13 +12,12 @@ from app.access.callers import Caller, JobsCaller
 from app.description.answers import Answers, problems
 from app.description.openapi import location
 from app.negotiation import prefers_html
+from app.outcomes import place_of, published, result_of, unless_expired
 from app.services import Served, Services
-from app.views import find_job
 from core.archives.pack import Packed, zip_chunks
 from core.attestation.envelope import Envelope
-from core.errors import Conflict, Gone, NotFound
-from core.job_links import has_adapter
-from core.jobs import Commit, JobResult, JobState
+from core.errors import NotFound
+from core.jobs import Commit
 from core.report import Report
 from core.store import layout
 from core.store.base import ObjectMissing
@@ -89,14 +88,14 @@ def get_report_html(services: Served, caller: JobsCaller, job_id: str) -> Respon
 )
 def get_adapter(services: Served, caller: JobsCaller, job_id: str) -> Response:
     """A redirect to the object store, or the archive itself where that is a local folder."""
-    commit = _published(services, caller, job_id)
-    key = _key(caller, commit, layout.ADAPTER_ARCHIVE)
+    commit = published(services, caller, job_id)
+    key = place_of(caller, commit, layout.ADAPTER_ARCHIVE)
     filename = f"{job_id}.zip"
     if services.store.info(key) is not None:
         elsewhere = _redirect(services, key, filename)
         if elsewhere is not None:
             return elsewhere
-    with _unless_expired(services, caller, commit):
+    with unless_expired(services, caller, commit):
         packed = _zip(services, caller, commit)
     return StreamingResponse(packed, headers=_download(filename), media_type="application/zip")
 
@@ -116,12 +115,12 @@ def get_adapter_file(
     filename: Annotated[str, Path(json_schema_extra={"enum": list(_PACKED)})],
 ) -> Response:
     """`adapter_model.safetensors`, `adapter_config.json`, or `attestation.json` if it has one."""
-    commit = _published(services, caller, job_id)
+    commit = published(services, caller, job_id)
     facts = commit.file(filename) if filename in _PACKED else None
     if facts is None:
         raise NotFound(f"the files are {' and '.join(_FILES)}", code="file_not_found")
-    key = _key(caller, commit, filename)
-    with _unless_expired(services, caller, commit):
+    key = place_of(caller, commit, filename)
+    with unless_expired(services, caller, commit):
         if services.store.info(key) is None:
             raise ObjectMissing(f"There is no object {key!r}.")
         elsewhere = _redirect(services, key, filename)
@@ -143,94 +142,25 @@ def get_adapter_file(
 def get_attestation(services: Served, caller: JobsCaller, job_id: str) -> Response:
     """An in-toto Statement in a DSSE envelope: the adapter's files, and what was done to which
     input. `safelora-gate verify` checks it, with the keys of /.well-known/safelora-gate/keys."""
-    commit = _published(services, caller, job_id)
+    commit = published(services, caller, job_id)
     if commit.file(layout.ATTESTATION) is None:
         raise NotFound(
             "the gate had no signing key when it made this result: post the adapter again, if it"
             " has one now",
             code="not_attested",
         )
-    content = result_file(services, caller, commit, layout.ATTESTATION)
+    with unless_expired(services, caller, commit):
+        content = services.store.get(place_of(caller, commit, layout.ATTESTATION))
     return Response(content, headers=_NO_SNIFFING, media_type=_JSON)
 
 
-def result_file(services: Services, caller: Caller, commit: Commit, name: str) -> bytes:
-    """One of the small files of a result. Raises `Gone` (`result_expired`) or `StoreError`."""
-    with _unless_expired(services, caller, commit):
-        return services.store.get(_key(caller, commit, name))
-
-
 def _report(services: Services, caller: Caller, job_id: str, *, html: bool) -> Response:
-    result = _ended(services, caller, job_id)
-    if result.commit is None:
-        raise _without_result(result)
+    commit = result_of(services, caller, job_id)
     name = layout.REPORT_HTML if html else layout.REPORT_JSON
-    content = result_file(services, caller, result.commit, name)
+    with unless_expired(services, caller, commit):
+        content = services.store.get(place_of(caller, commit, name))
     headers = {"Vary": "Accept"} | _NO_SNIFFING | (_INERT if html else {})
     return Response(content, headers=headers, media_type="text/html" if html else _JSON)
-
-
-def _ended(services: Services, caller: Caller, job_id: str) -> JobResult:
-    """Raises `NotFound`, or `Conflict` (`job_not_finished`)."""
-    find_job(services, caller.tenant, job_id)
-    result = services.records.result(caller.tenant, job_id)
-    if result is None:
-        raise Conflict(
-            f"the job has not ended: ask /v1/jobs/{job_id}?wait=30", code="job_not_finished"
-        )
-    return result
-
-
-def _published(services: Services, caller: Caller, job_id: str) -> Commit:
-    """The result of a job that published an adapter. Raises `NotFound` or `Conflict`."""
-    result = _ended(services, caller, job_id)
-    if result.commit is None:
-        raise _without_result(result)
-    if result.state is JobState.REJECTED:
-        raise Conflict(
-            "the adapter was rejected, so there is none to download: see the job's findings",
-            code="job_rejected",
-            findings=result.commit.findings,
-        )
-    if not has_adapter(result.commit):
-        raise Conflict(
-            "the policy only scores, so no adapter was published: post the job again with another"
-            " selection",
-            code="no_adapter",
-        )
-    return _as_attested(services, caller, result.commit)
-
-
-def _as_attested(services: Services, caller: Caller, commit: Commit) -> Commit:
-    """The commit as it stands, if the same files were attested since by another key, or at all."""
-    standing = services.records.committed(caller.tenant, commit.recipe)
-    return standing if standing is not None and standing.output == commit.output else commit
-
-
-@contextmanager
-def _unless_expired(services: Services, caller: Caller, commit: Commit) -> Iterator[None]:
-    """Raises `Gone` (`result_expired`) for a file that went with its commit; one that is missing
-    although the commit stands is a fault of the store."""
-    try:
-        yield
-    except ObjectMissing as error:
-        standing = services.records.committed(caller.tenant, commit.recipe)
-        if standing is not None and standing.output == commit.output:
-            raise
-        raise Gone(
-            "the result has expired: post the adapter again", code="result_expired"
-        ) from error
-
-
-def _without_result(result: JobResult) -> Conflict:
-    if result.state is JobState.CANCELLED:
-        return Conflict("the job was cancelled: retry it, or post it again", code="job_cancelled")
-    why = f" ({result.error.code}: {result.error.message})" if result.error else ""
-    return Conflict(f"the job failed{why}: retry it, or post it again", code="job_failed")
-
-
-def _key(caller: Caller, commit: Commit, filename: str) -> str:
-    return layout.output(caller.tenant, commit.recipe, commit.output, filename)
 
 
 def _redirect(services: Services, key: str, filename: str) -> Response | None:
@@ -245,7 +175,7 @@ def _zip(services: Services, caller: Caller, commit: Commit) -> Iterator[bytes]:
             Packed(
                 facts.name,
                 facts.size,
-                stack.enter_context(services.store.open(_key(caller, commit, facts.name))),
+                stack.enter_context(services.store.open(place_of(caller, commit, facts.name))),
             )
             for facts in commit.files
             if facts.name in _PACKED

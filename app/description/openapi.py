@@ -13,7 +13,7 @@ from app.description.attestation_examples import ATTESTATION
 from app.description.examples import ALIGNMENT, BUILDING, EVENT_STREAM, JOB, QUEUED
 from app.description.links import add_links
 from app.description.policy_schema import complete_policy
-from app.description.report import REPORT
+from app.description.report import PREVIEW, REPORT
 from app.description.upload_examples import UPLOAD
 from app.description.webhooks import MESSAGES
 from app.intake.metadata import Metadata
@@ -112,6 +112,18 @@ POLICIES_BODY: Final[dict[str, Any]] = {
     }
 }
 
+PREVIEW_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": f"{_SCHEMAS}PreviewOrder"},
+                "example": {"selection": {"mode": "threshold", "threshold": 0.4}},
+            }
+        },
+    }
+}
+
 _RETRY: Final = {
     "Retry-After": {
         "schema": {"type": "integer"},
@@ -143,6 +155,7 @@ EXAMPLES: Final[dict[str, Any]] = {
     "AlignmentView": ALIGNMENT,
     "AlignmentList": {"alignments": [ALIGNMENT]},
     "Report": REPORT,
+    "PreviewView": PREVIEW,
     "Health": {"status": "ok"},
     "Version": {"name": ENGINE_NAME, "engine": ENGINE_VERSION},
     "UploadView": UPLOAD,

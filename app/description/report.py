@@ -78,3 +78,14 @@ REPORT: Final[dict[str, Any]] = {
     },
     "engine": {"name": ENGINE_NAME, "version": ENGINE_VERSION},
 }
+
+PREVIEW: Final[dict[str, Any]] = {
+    "policy": POLICY | {"selection": {"mode": "threshold", "threshold": 0.4, "families": {}}},
+    "verdict": "projected",
+    "summary": REPORT["summary"],
+    "modules": [
+        {name: _ROW[name] for name in ("name", "projected", "borderline", "reason")},
+    ],
+    "below_floor": [],
+}
+"""Of what another selection would choose of it."""

@@ -43,8 +43,7 @@ ALIGNMENTS: dict[str, Code] = {
         409,
     ),
     "alignment_removed": code(
-        "The alignment of the job to be retried is no longer registered, or its name stands for"
-        " another pair.",
+        "The alignment of the earlier job is no longer there, or its name stands for another pair.",
         "Post the adapter again.",
         409,
     ),
@@ -112,6 +111,16 @@ JOBS: dict[str, Code] = {
         "The input of the job to be done again is no longer kept.", "Post the adapter again.", 410
     ),
     "result_expired": code("The result is no longer kept.", "Post the adapter again.", 410),
+    "no_scores": code(
+        "The adapter was rejected before it was scored, so there is nothing to choose by.",
+        "See the job's findings.",
+        409,
+    ),
+    "report_outdated": code(
+        "The report is of another version of the gate.",
+        "Download it as it is, or post the adapter again.",
+        409,
+    ),
     "file_not_found": code(
         "The adapter has no file of this name.",
         "Ask for adapter_model.safetensors or adapter_config.json.",

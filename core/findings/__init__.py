@@ -26,6 +26,7 @@ __all__ = [
     "first_of_each",
     "printable",
     "refusals",
+    "shown",
 ]
 
 Kind = Literal["tensor", "field", "file", "module"]
@@ -72,8 +73,8 @@ def finding(code: str, kind: Kind, subject: str, detail: str = "") -> Finding:
         severity=rule.severity,
         outcome=_BY_SEVERITY[rule.severity],
         kind=kind,
-        subject=_shown(subject),
-        detail=_shown(detail),
+        subject=shown(subject),
+        detail=shown(detail),
         why=rule.why,
         action=rule.action,
     )
@@ -86,7 +87,8 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """As a finding has it: printable, and cut where it is long."""
     cut = text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
     return printable(cut)
 

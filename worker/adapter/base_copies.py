@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
+from core.module_names import spellings
 from core.safetensors_header import TensorInfo
-from worker.adapter.keys import MODULE_PATH, PEFT_PREFIX, spellings
+from worker.adapter.keys import MODULE_PATH, PEFT_PREFIX
 from worker.alignment.source import AlignmentSource
 
 _WRAPPED = ".base_layer"

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from core.findings import Finding, finding
+from core.module_names import spellings
 
 PEFT_PREFIX = "base_model.model."
-MODEL_PREFIXES = ("model.", "transformer.", "gpt_neox.")
 FACTORS = {
     ".lora_A.weight": "a",
     ".lora_B.weight": "b",
@@ -134,15 +134,6 @@ def _prefix(path: str, name: str) -> tuple[str, str]:
     """What the path has in front that the alignment's name has not, and the other way round."""
     longer = len(path) - len(name)
     return (path[:longer], "") if longer > 0 else ("", name[:-longer])
-
-
-def spellings(path: str) -> list[str]:
-    """The path itself, and with one model prefix taken off or put on; never one for another."""
-    prefix = next((p for p in MODEL_PREFIXES if path.startswith(p)), None)
-    if prefix is None:
-        return [path, *(p + path for p in MODEL_PREFIXES)]
-    shorter = path.removeprefix(prefix)
-    return [path] if shorter.startswith(MODEL_PREFIXES) else [path, shorter]
 
 
 def _not_in_alignment(pair: PairKeys, left_out: Mapping[str, str]) -> Finding:
