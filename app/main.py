@@ -36,6 +36,7 @@ from app.hooks.sources import HookSources
 from app.intake.order import JobOrder
 from app.problems import Problem
 from app.services import open_services
+from app.web import site
 from core.policy import Policy
 from core.report import ENGINE_VERSION
 from core.settings import Settings
@@ -54,6 +55,7 @@ _APIS = (
     signing_keys,
     health,
     docs,
+    site,
 )
 
 _BODIES = (

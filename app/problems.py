@@ -114,14 +114,18 @@ async def _gate_error(_: Request, error: Exception) -> Response:
     return problem_of(error)
 
 
-async def _validation_error(_: Request, error: Exception) -> Response:
+def validation_problem(error: RequestValidationError) -> Response:
     """Where and why, without the input: it may hold what its sender wants nobody to see."""
-    assert isinstance(error, RequestValidationError)  # noqa: S101  (as registered)
     problems = [
         {"field": ".".join(map(str, item["loc"])), "why": item["msg"]} for item in error.errors()
     ]
     detail = "; ".join(f"{item['field']}: {item['why']}" for item in problems)
     return problem(422, "validation_failed", detail, details={"problems": problems})
+
+
+async def _validation_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  (as registered)
+    return validation_problem(error)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -138,12 +138,14 @@ async def post_alignment(
 @router.get("", response_model=AlignmentList, summary="All alignments")
 def list_alignments(services: Served, caller: AnyCaller) -> AlignmentList:
     records = services.records.alignments()
-    return AlignmentList(alignments=[_view(services, record, caller) for record in records])
+    return AlignmentList(
+        alignments=[alignment_view(services, record, caller) for record in records]
+    )
 
 
 @router.get("/{name}", response_model=AlignmentView, responses=_UNKNOWN, summary="One alignment")
 def get_alignment(services: Served, caller: AnyCaller, name: str) -> AlignmentView:
-    return _view(services, _found(services, name), caller)
+    return alignment_view(services, _found(services, name), caller)
 
 
 @router.patch(
@@ -213,7 +215,7 @@ def _judged_by(
             code="alignment_changed",
         )
     _log.info("policies of alignment %s changed by key %s", name, caller.key_id)
-    return _view(services, standing, caller)
+    return alignment_view(services, standing, caller)
 
 
 def _check_default(policies: AlignmentPolicies) -> None:
@@ -229,7 +231,7 @@ def _check_default(policies: AlignmentPolicies) -> None:
 
 
 def _register(services: Services, order: AlignmentOrder, caller: Caller) -> AlignmentView:
-    return _view(services, _registered(services, order), caller)
+    return alignment_view(services, _registered(services, order), caller)
 
 
 def _registered(services: Services, order: AlignmentOrder) -> AlignmentRecord:
@@ -314,7 +316,7 @@ def _bare(failure: BuildFailure) -> BuildFailure:
     return BuildFailure(code=failure.code, message="the build failed: ask the operator")
 
 
-def _view(services: Services, record: AlignmentRecord, caller: Caller) -> AlignmentView:
+def alignment_view(services: Services, record: AlignmentRecord, caller: Caller) -> AlignmentView:
     """Blocks: asks Redis how far a build is."""
     shown = ALIGNMENTS in caller.scopes
     building = record.state == "building"

@@ -1,6 +1,5 @@
 """Jobs: post an adapter, see how it fares."""
 
-import logging
 from collections.abc import Callable
 from functools import partial
 from operator import attrgetter
@@ -21,6 +20,7 @@ from app.intake.form import receive_form
 from app.intake.idempotency import IdempotencyKey
 from app.intake.order import Order, order_of_form, order_of_json
 from app.intake.room import check_room
+from app.listing import jobs_page
 from app.scratch import MakeFolder, scratch_folder
 from app.services import Served, Services
 from app.views import (
@@ -35,13 +35,11 @@ from app.views import (
 )
 from app.waiting import awaited
 from core.codes.adapters import ARCHIVES, PARTS, SOURCES
-from core.errors import RecordUnreadable, UnsupportedMediaType
+from core.errors import UnsupportedMediaType
 from core.jobs import JOB_ID_PATTERN, JobRequest, JobState
 from core.tenant_limits import upload_limit
 
-_log = logging.getLogger(__name__)
 _MAX_JSON = 256 * 2**10
-_SCANNED = 200  # jobs looked at for one page, whatever fits
 
 _REFUSED = problems(
     *(*JSON_BODY, "body_empty", *PARTS, *ARCHIVES, *SOURCES, *SENT_AHEAD, *IDEMPOTENT),
@@ -113,15 +111,9 @@ def list_jobs(
     cursor: Annotated[str | None, Query(pattern=JOB_ID_PATTERN)] = None,
 ) -> JobList:
     """One page. With a filter a page may hold fewer than `limit`, and still have a next one."""
-    found: list[JobView] = []
-    job_ids = services.records.job_ids(caller.tenant, after=cursor or "")
-    for scanned, job_id in enumerate(job_ids, start=1):
-        seen = _seen(services, caller, job_id, alignment)
-        if seen is not None and state in (None, seen.state):
-            found.append(job_view(seen))
-        if len(found) == limit or scanned == _SCANNED:
-            return JobList(jobs=found, next_cursor=job_id)
-    return JobList(jobs=found, next_cursor=None)
+    return jobs_page(
+        services, caller.tenant, state=state, alignment=alignment, limit=limit, cursor=cursor
+    )
 
 
 @router.get(
@@ -149,17 +141,3 @@ async def get_job(
     seconds = min(wait, services.settings.limits.wait)
     is_over = attrgetter("state.final")
     return job_view(await awaited(services, request, job_id, seconds, look, is_over=is_over))
-
-
-def _seen(
-    services: Services, caller: Caller, job_id: str, alignment: str | None
-) -> Snapshot | None:
-    """The job as it is, if it was posted for this alignment; any will do if None."""
-    try:
-        job = services.records.request(caller.tenant, job_id)
-        if job is None or alignment not in (None, job.alignment.name):
-            return None
-        return snapshot(services, job)
-    except RecordUnreadable as error:
-        _log.error("left out of the list: %s", error)
-        return None

@@ -1,0 +1,9 @@
+"""Every address of the page."""
+
+from fastapi import APIRouter
+
+from app.web import alignments, compare, home, jobs, sign_in, static_files
+
+router = APIRouter(include_in_schema=False)
+for _part in (home, jobs, compare, alignments, sign_in, static_files):
+    router.include_router(_part.router)

@@ -1,0 +1,62 @@
+"""Scripts, style and icon of the page, each at an address of its own: no path of a client's leads
+to a file."""
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core.render.html import REPORT_CSS
+
+_FOLDER: Final = "/static/"
+_REPORT_STYLE: Final = "report.css"
+_TYPES: Final = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+_NAMES: Final = (
+    "adapter_files.js",
+    "alignments.js",
+    "api.js",
+    "home.js",
+    "icon.svg",
+    "job.js",
+    "page.css",
+    "policy_choice.js",
+    "refresh.js",
+    "upload.js",
+    "what_if.js",
+    _REPORT_STYLE,
+)
+PATHS: Final = frozenset(_FOLDER + name for name in _NAMES)
+"""Addresses that need no key: they say nothing of anyone."""
+
+router = APIRouter(include_in_schema=False)
+
+
+async def _file(request: Request) -> Response:
+    """Asked for again each time, and sent again once it has changed."""
+    name = request.url.path.removeprefix(_FOLDER)
+    content, etag = _content(name)
+    headers = {"ETag": etag, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    return Response(content, headers=headers, media_type=_TYPES["." + name.rpartition(".")[2]])
+
+
+@cache
+def _content(name: str) -> tuple[bytes, str]:
+    if name == _REPORT_STYLE:
+        content = REPORT_CSS.encode()
+    else:
+        content = files("app.web").joinpath("static", name).read_bytes()
+    return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
+for _path in sorted(PATHS):
+    router.add_api_route(_path, _file, methods=["GET"])

@@ -1,0 +1,134 @@
+"""Policies, jobs and sizes in plain words."""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from app.views import JobView
+from core.policy import (
+    All,
+    Directions,
+    Lowest,
+    Policy,
+    Relative,
+    ScoreOnly,
+    Selection,
+    Threshold,
+)
+
+_SIDES = {
+    "input": "that it reads",
+    "output": "that it writes",
+    "both": "that it reads and writes",
+}
+
+
+def policy_words(policy: Policy) -> list[str]:
+    """A sentence for each thing that the policy decides, the defaults of the rest left out."""
+    words = [selection_words(policy.selection)]
+    if policy.publishes:
+        words.append(method_words(policy))
+    if policy.families:
+        words.append(f"Of these names others: {_listed(policy.families)}.")
+    if policy.strength != 1.0 and policy.publishes:
+        words.append(f"Strength {policy.strength:g}, where 1 is the whole of it.")
+    if policy.suspicious == "project":
+        words.append("Modules with signs of an attack are projected too.")
+    if policy.suspicious == "refuse":
+        words.append("An adapter with signs of an attack is refused.")
+    if policy.extras.default == "strip" or "strip" in policy.extras.codes.values():
+        words.append("Some of what is no LoRA pair is left out, where it would be refused.")
+    if not policy.loads_v:
+        words.append("Judged by V's main directions alone, so there is no cosine.")
+    if policy.reference:
+        words.append("Decides as the authors' code does, to compare with it.")
+    return words
+
+
+def selection_words(selection: Selection) -> str:
+    match selection:
+        case Threshold():
+            others = _families(selection.families)
+            return f"Modules with a cosine below τ = {selection.threshold:g} are chosen{others}."
+        case Relative():
+            others = _families(selection.families)
+            return (
+                f"Modules with a cosine below {selection.ratio:g} times what a random update would"
+                f" score are chosen{others}."
+            )
+        case Lowest(count=None):
+            return f"The {100 * (selection.share or 0):g} % of modules with the lowest cosine."
+        case Lowest():
+            return f"The {selection.count} modules with the lowest cosine."
+        case All():
+            return "Every module is chosen."
+        case ScoreOnly():
+            return "Modules are only scored: no adapter is made."
+        case _:
+            assert_never(selection)
+
+
+def method_words(policy: Policy) -> str:
+    own = (
+        Directions(rank=policy.rank, energy_share=policy.energy_share) if _counts(policy) else None
+    )
+    match policy.method:
+        case "safe_lora":
+            return "A chosen module is projected onto the alignment (Safe LoRA)."
+        case "zero":
+            return "The update of a chosen module is taken out."
+        case "subspace":
+            return f"Of a chosen module only what lies in {_directions(own)} stays."
+        case "complement":
+            side = _SIDES[policy.side or "both"]
+            return f"Of a chosen module what lies in {_directions(own)} {side} is taken out."
+        case _:
+            assert_never(policy.method)
+
+
+def job_outcome(job: JobView) -> str:
+    """What came of a job, in a few words; empty while nothing did."""
+    if job.error is not None:
+        return job.error.code
+    if job.verdict == "rejected":
+        return f"{job.findings_total} finding{'' if job.findings_total == 1 else 's'}"
+    if job.summary is None:
+        return ""
+    s = job.summary
+    left = "" if s.retained is None else f", {100 * s.retained:.0f} % of the norm left"
+    if job.verdict == "scored":
+        return f"{s.modules} modules scored"
+    return f"{s.projected} of {s.modules} projected{left}"
+
+
+def size_words(size: int) -> str:
+    """Bytes as people read them."""
+    value, unit = float(size), "B"
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+
+
+def _counts(policy: Policy) -> bool:
+    return policy.rank is not None or policy.energy_share is not None
+
+
+def _directions(directions: Directions | None) -> str:
+    if directions is None:
+        return "V's directions"
+    if directions.rank is not None:
+        return f"V's top {directions.rank} directions"
+    return f"the directions that hold {100 * (directions.energy_share or 0):g} % of V"
+
+
+def _families(families: Mapping[str, float]) -> str:
+    return f" ({_listed(families)})" if families else ""
+
+
+def _listed(families: Mapping[str, float | Directions]) -> str:
+    return ", ".join(f"{name}: {_value(value)}" for name, value in families.items())
+
+
+def _value(value: float | Directions) -> str:
+    return _directions(value) if isinstance(value, Directions) else f"{value:g}"
