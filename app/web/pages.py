@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from app.access.callers import Caller
-from app.web.words import job_outcome, policy_words, size_words
+from app.web.words import job_name, job_outcome, policy_words, size_words
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -91,6 +91,7 @@ def _environment() -> Environment:
         "percent": lambda value: "–" if value is None else f"{100 * value:.1f} %",
         "size": size_words,
         "policy_words": policy_words,
+        "job_name": job_name,
         "job_outcome": job_outcome,
     }
     return environment

@@ -106,7 +106,8 @@ async function post() {
   apply.disabled = true;
   show(errors, null);
   try {
-    const body = { source: `job:${job}`, alignment, policy: answer.policy };
+    const metadata = JSON.parse(part.dataset.metadata);
+    const body = { source: `job:${job}`, alignment, metadata, policy: answer.policy };
     const made = await ask("POST", "/v1/jobs", { body });
     location.assign(`/jobs/${made.id}`);
   } catch (error) {
