@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from app.views import JobView
+from core.findings import printable
 from core.policy import (
     All,
     Directions,
@@ -89,7 +90,7 @@ def method_words(policy: Policy) -> str:
 def job_name(job: JobView) -> str:
     """What its poster calls it, else the end of its id."""
     label = job.metadata.get("label") or next(iter(job.metadata.values()), "")
-    name = label.strip() or job.id[-8:]
+    name = printable(label).strip() or job.id[-8:]
     return name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "…"
 
 
