@@ -11,7 +11,9 @@ from app.access.audit import AuditLog
 from app.access.auditing import AuditMiddleware
 from app.access.door import AccessMiddleware
 from app.access.failures import Failures
+from app.access.holders import Holders
 from app.access.rates import RequestRates
+from app.access.sessions import Sessions
 from app.api import (
     alignments,
     deliveries,
@@ -37,6 +39,7 @@ from app.intake.order import JobOrder
 from app.problems import Problem
 from app.services import open_services
 from app.web import site
+from app.web.pages import problem_page
 from core.policy import Policy
 from core.report import ENGINE_VERSION
 from core.settings import Settings
@@ -78,6 +81,8 @@ def create_app(settings: Settings) -> FastAPI:
     sources = HookSources(settings.hooks)
     services = open_services(settings)
     rates, failures = RequestRates(settings), Failures(settings.access.failures_per_minute)
+    holders = Holders(settings.access.keys, services.store, failures)
+    sessions = Sessions(settings)
     audit = AuditLog(settings.access)
 
     @asynccontextmanager
@@ -87,6 +92,7 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         await services.feed.close()
         await services.ends.close()
+        await sessions.close()
         await rates.close()
         await run_in_threadpool(services.close)
 
@@ -102,7 +108,16 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.services = services
     app.state.hooks, app.state.rates, app.state.failures = sources, rates, failures
-    app.add_middleware(AccessMiddleware, services=services, rates=rates, failures=failures)
+    app.state.holders, app.state.sessions = holders, sessions
+    app.add_middleware(
+        AccessMiddleware,
+        services=services,
+        rates=rates,
+        failures=failures,
+        holders=holders,
+        sessions=sessions,
+        page_of=problem_page,
+    )
     app.add_middleware(AuditMiddleware, audit=audit)  # around the other: what that refuses counts
     problems.install(app)
     for api in _APIS:

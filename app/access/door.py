@@ -1,25 +1,27 @@
-"""The door: requests come in with a key, or on a machine of one's own from loopback."""
+"""The door: requests come in with a key, or from a browser that was signed in with one, or on a
+machine of one's own from loopback."""
 
-import hashlib
-import hmac
+import re
+from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from typing import Final
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.at_once import AtOnce, lasting
 from app.access.callers import Caller
 from app.access.failures import Failures
-from app.access.keyring import Keyring
+from app.access.holders import Fingerprint, Holders
 from app.access.loopback import check_loopback
 from app.access.rates import RequestRates
+from app.access.sessions import Sessions, check_same_origin, session_token
 from app.api import docs
 from app.problems import problem_of
 from app.services import Services
 from core.errors import GateError, StoreError, Unauthorized
-from core.keys import KeyRecord, key_id
 from core.scopes import SCOPES
 
 _ALIVE = "/livez"  # says nothing of anyone, and must not need the store
@@ -29,11 +31,14 @@ _OPEN_PATHS = frozenset(
         *("/docs", docs.SCRIPT, docs.STYLE, docs.ICON),
     }
 )
+_STATIC: Final = "/static/"  # the page's scripts and style, the same for everyone
 _SIGNED_PATHS = "/v1/hooks/"  # no key: what comes there is let in by its sender's signature
-_NOBODYS: Final = "0" * 64  # compared with where there is no key of an id
+_PAGES: Final = re.compile(r"/|/(alignments|sign-in|sign-out)|/jobs/.+")
+"""For people: who is nobody yet is shown where to sign in."""
 
 
 _ANYONE_HERE = Caller("default", "loopback", frozenset(SCOPES))
+PageOf = Callable[[Request, Response], Response]
 
 
 class AccessMiddleware:
@@ -46,14 +51,22 @@ class AccessMiddleware:
     """
 
     def __init__(
-        self, app: ASGIApp, services: Services, rates: RequestRates, failures: Failures
+        self,
+        app: ASGIApp,
+        services: Services,
+        rates: RequestRates,
+        failures: Failures,
+        holders: Holders,
+        sessions: Sessions,
+        page_of: PageOf,
     ) -> None:
         self._app = app
-        self._keys = services.settings.access.keys
-        self._keyring = Keyring(services.store)
+        self._holders = holders
+        self._sessions = sessions
         self._failures = failures
         self._rates = rates
         self._at_once = AtOnce(services.settings)
+        self._page_of = page_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -68,82 +81,72 @@ class AccessMiddleware:
                     if kind is not None:
                         held.enter_context(self._at_once.one_more(caller.tenant, kind))
             except GateError as error:
-                return await problem_of(error)(scope, receive, send)
+                return await self._refusal(scope, error)(scope, receive, send)
             return await self._app(scope, receive, send)
 
     async def _identify(self, scope: Scope) -> Caller | None:
-        if scope["path"] == _ALIVE:
+        path: str = scope["path"]
+        if path == _ALIVE:
             return None
-        is_open = scope["path"] in _OPEN_PATHS
+        is_open = path in _OPEN_PATHS or path.startswith(_STATIC)
         headers = Headers(scope=scope)
         guarded = await self._guarded(is_open)
         if not guarded:
             check_loopback(address_of(scope), headers)
-        if scope["path"].startswith(_SIGNED_PATHS):
+        if path.startswith(_SIGNED_PATHS):
             return None
         if not guarded:
             scope["state"]["holder"] = _ANYONE_HERE
             return _ANYONE_HERE
         if is_open:
             return None
-        token = _token(headers)
-        address = address_of(scope)
-        holder = None if token is None else await self._holder(scope, token, address)
-        if holder is None:
-            raise self._failures.counted(
-                address,
-                Unauthorized("send Authorization: Bearer followed by a key of this service, once"),
-            )
-        return holder
+        return await self._caller(scope, headers, is_page=_PAGES.fullmatch(path) is not None)
 
     async def _guarded(self, is_open: bool) -> bool:
         """Whether there are keys. An open path is answered without knowing: readiness says what is
         wrong with the store."""
-        if self._keys:
-            return True
         try:
-            return await self._keyring.exist()
+            return await self._holders.exist()
         except StoreError:
             if is_open:
                 return True
             raise
 
-    async def _holder(self, scope: Scope, token: str, address: str) -> Caller | None:
-        """Whose key it is, None if nobody's. Every key is compared, so that time tells nothing."""
-        sent = hashlib.sha256(token.encode()).hexdigest()
-        fitting = [key for key in self._keys if hmac.compare_digest(sent, key.sha256)]
-        if fitting:
-            key = fitting[0]
-            scope["state"]["holder"] = holder = Caller(key.tenant, key.id, key.scopes)
-            return holder
-        asked = key_id(token)
-        if asked is None:
+    async def _caller(self, scope: Scope, headers: Headers, *, is_page: bool) -> Caller | None:
+        """Whose key was sent, or stands behind a session. A page says by itself what is to be done
+        where it is nobody's."""
+        if is_page:
+            check_same_origin(scope)
+        address = address_of(scope)
+        sent = await self._sent(scope, headers)
+        held = None if sent is None else await self._holders.holder(sent, address)
+        if held is not None:
+            scope["state"]["holder"] = held.caller
+            if held.lapsed is None:
+                return held.caller
+        if is_page:
             return None
-        if not self._keyring.has_seen(asked) and self._failures.seconds_to_wait(address):
-            return None  # without a look into the store: that is what a flood would cost
-        record = await self._keyring.record(asked)
-        right = hmac.compare_digest(sent, _NOBODYS if record is None else record.sha256)
-        if record is None or not right:
-            return None
-        scope["state"]["holder"] = holder = Caller(
-            record.tenant, record.id, frozenset(record.scopes)
+        raise self._failures.counted(
+            address,
+            (held and held.lapsed)
+            or Unauthorized("send Authorization: Bearer followed by a key of this service, once"),
         )
-        lapsed = _lapsed(record)
-        if lapsed is not None:
-            raise self._failures.counted(address, lapsed)
-        return holder
 
-
-def _lapsed(record: KeyRecord) -> Unauthorized | None:
-    match record.state(datetime.now(UTC)):
-        case "revoked":
-            words = f"this key was revoked at {record.revoked_at}: use another one"
-            return Unauthorized(words, code="key_revoked")
-        case "expired":
-            words = f"this key has expired at {record.expires_at}: use another one"
-            return Unauthorized(words, code="key_expired")
-        case _:
+    async def _sent(self, scope: Scope, headers: Headers) -> Fingerprint | None:
+        """A header says more than a cookie, which browsers send by themselves."""
+        if "authorization" in headers:
+            token = _token(headers)
+            return None if token is None else Fingerprint.of(token)
+        session = session_token(scope)
+        if session is None:
             return None
+        check_same_origin(scope)
+        return await self._sessions.key(session)
+
+    def _refusal(self, scope: Scope, error: GateError) -> Response:
+        problem = problem_of(error)
+        is_page = _PAGES.fullmatch(scope["path"]) is not None
+        return self._page_of(Request(scope), problem) if is_page else problem
 
 
 def address_of(scope: Scope) -> str:

@@ -46,7 +46,7 @@ STORED: Final = (
 """Of every operation that reads the store."""
 KEYED: Final = (
     *("unauthorized", "key_revoked", "key_expired", "too_many_failures", "rate_limited"),
-    *("scope_missing", *STORED),
+    *("scope_missing", "cross_site", *STORED),
 )
 """Of every operation that asks for a key: they all read the store."""
 

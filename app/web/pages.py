@@ -50,15 +50,11 @@ def page(
     return HTMLResponse(html, status_code=status, headers={**(headers or {}), **HEADERS})
 
 
-def sign_in_page(request: Request, *, error: str | None, status: int) -> Response:
-    """The form for a key; `error` says why the last one was not taken."""
-    return page(
-        request,
-        "sign_in.html",
-        status=status,
-        error=error,
-        next=request.query_params.get("next", "/"),
-    )
+def sign_in_page(
+    request: Request, *, wanted: str, error: str | None = None, status: int = 200
+) -> Response:
+    """The form for a key; `error` says why the last one was not taken, `wanted` where it leads."""
+    return page(request, "sign_in.html", status=status, error=error, next=wanted)
 
 
 def problem_page(request: Request, problem: Response) -> Response:

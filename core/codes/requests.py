@@ -35,6 +35,11 @@ REQUESTS: dict[str, Code] = {
         "Use a key that has the scope, or ask the operator for one.",
         403,
     ),
+    "cross_site": code(
+        "A browser sent its session along with a request that another site's page made.",
+        "Open the gate's own page, or send a key as `Authorization: Bearer`.",
+        403,
+    ),
     "loopback_only": code(
         "The gate has no keys, so it answers only its own machine, under a loopback name.",
         "Call it as `localhost`, or have the operator configure `SAFELORA_ACCESS__KEYS`.",

@@ -41,8 +41,10 @@ class AccessSettings(Section):
 
     `failures_per_minute`: requests without a good key, of one address, before its next is answered
     429. `audit_log`: the file that audit lines are appended to, `-` for stderr, `off` for none.
+    `session_hours`: how long a browser stays signed in, used or not.
     """
 
     keys: list[ApiKey] = []
     failures_per_minute: Annotated[int, Field(ge=1)] = 30
     audit_log: Annotated[str, Field(min_length=1)] = "-"
+    session_hours: Annotated[float, Field(gt=0.0, le=24 * 366)] = 12.0

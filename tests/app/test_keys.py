@@ -118,7 +118,7 @@ def test_a_remembered_key_expires_all_the_same(gate: Gate, monkeypatch: pytest.M
 
     new = make(gate, lasts=HOUR)
     assert listing(gate, new.text) == 200
-    monkeypatch.setattr("app.access.door.datetime", Later)
+    monkeypatch.setattr("app.access.holders.datetime", Later)
     response = gate.client.get("/v1/jobs", headers=bearer(new.text))
     assert (response.status_code, code_of(response)) == (401, "key_expired")
 
