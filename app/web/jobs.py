@@ -5,12 +5,13 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.intake.again import SCHEME, is_again
 from app.services import Served
 from app.views import find_job, job_view, snapshot
 from app.web.pages import page
 from app.web.results import shown_report
 from app.web.routing import WithJobs, page_router
-from core.jobs import Commit, JobState
+from core.jobs import Commit, JobRequest, JobState
 from core.policy import Policy, Threshold
 from core.render.html import report_body
 from core.render.terminal import REASONS
@@ -44,6 +45,7 @@ def job(request: Request, services: Served, caller: WithJobs, job_id: str) -> Re
         request,
         "job.html",
         job=job_view(seen),
+        origin=_origin(seen.request),
         lacking=shown.lacking,
         report=report,
         body=None if report is None else report_body(report),
@@ -54,6 +56,11 @@ def job(request: Request, services: Served, caller: WithJobs, job_id: str) -> Re
         stages=STAGES,
         is_retryable=seen.state in (JobState.FAILED, JobState.CANCELLED),
     )
+
+
+def _origin(job: JobRequest) -> str | None:
+    """The job that this one does again, or whose input it has."""
+    return job.retry_of or (job.source.removeprefix(SCHEME) if is_again(job.source) else None)
 
 
 def _threshold_to_try(policy: Policy, report: Report) -> Threshold | None:

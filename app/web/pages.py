@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from app.access.callers import Caller
-from app.web.words import job_outcome, policy_words, size_words
+from app.web.words import job_name, job_outcome, policy_words, size_words
+from core.findings import printable
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -85,8 +86,10 @@ def _environment() -> Environment:
         "moment": lambda text: f"{text[:10]} {text[11:19]}",
         "number": lambda value: "–" if value is None else f"{value:.4f}",
         "percent": lambda value: "–" if value is None else f"{100 * value:.1f} %",
+        "printable": printable,
         "size": size_words,
         "policy_words": policy_words,
+        "job_name": job_name,
         "job_outcome": job_outcome,
     }
     return environment

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from app.views import JobView
+from core.findings import printable
 from core.policy import (
     All,
     Directions,
@@ -15,6 +16,7 @@ from core.policy import (
     Threshold,
 )
 
+_LONGEST_NAME = 80
 _SIDES = {
     "input": "that it reads",
     "output": "that it writes",
@@ -83,6 +85,13 @@ def method_words(policy: Policy) -> str:
             return f"Of a chosen module what lies in {_directions(own)} {side} is taken out."
         case _:
             assert_never(policy.method)
+
+
+def job_name(job: JobView) -> str:
+    """What its poster calls it, else the end of its id."""
+    label = job.metadata.get("label") or next(iter(job.metadata.values()), "")
+    name = printable(label).strip() or job.id[-8:]
+    return name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "…"
 
 
 def job_outcome(job: JobView) -> str:

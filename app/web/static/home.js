@@ -32,6 +32,8 @@ function refresh() {
 
 function watchFiles() {
   const drop = place("drop");
+  // What misses its place must not be opened in place of the form.
+  for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault());
   for (const id of ["pick-files", "pick-folder"]) {
     place(id).addEventListener("change", ({ target }) => {
       take([...target.files]);
@@ -124,6 +126,7 @@ async function submit(event) {
     const order = wanted();
     setBusy(stop);
     const job = order.source ? await ask("POST", "/v1/jobs", { body: order, signal: stop.signal }) : await upload(order, stop.signal);
+    setBusy(null);
     location.assign(`/jobs/${job.id}`);
   } catch (error) {
     setBusy(null);
@@ -170,6 +173,7 @@ function showSent(loaded, total) {
 
 function setBusy(stop) {
   const busy = stop !== null;
+  onbeforeunload = busy ? (event) => event.preventDefault() : null;
   place("submit").disabled = busy;
   place("abort").hidden = !busy;
   place("abort").onclick = () => stop?.abort();

@@ -21,6 +21,7 @@ const before = marked.map((element) => ({
   className: element.className,
   outcome: element.querySelector(".outcome")?.textContent,
 }));
+const REFACTORED = "refactored"; // whichever modules are chosen
 
 let asked = null; // the question that is under way
 let timer;
@@ -60,21 +61,21 @@ async function preview(threshold) {
 function showAnswer() {
   show(errors, null);
   const { modules, summary, below_floor: weaker } = answer;
-  for (const element of marked) {
+  marked.forEach((element, index) => {
     const module = modules[Number(element.dataset.i)];
     element.classList.toggle("projected", module.projected);
     element.classList.toggle("borderline", module.borderline);
     const outcome = element.querySelector(".outcome");
-    if (outcome) outcome.textContent = outcomeWords(module);
-  }
+    if (outcome) outcome.textContent = outcomeWords(module, before[index].outcome);
+  });
   const left = summary.retained === null ? "" : `, ${(100 * summary.retained).toFixed(1)} % of the norm left`;
   place("tau-result").textContent = `${part.dataset.projected} → ${summary.projected} of ${summary.modules} projected${left}`;
   showFloor(weaker);
   apply.disabled = weaker.length > 0 && !mayGoBelow;
 }
 
-function outcomeWords({ projected, borderline, reason }) {
-  return [projected ? "projected" : "kept", reasons[reason], borderline && "borderline"].filter(Boolean).join(", ");
+function outcomeWords({ projected, borderline, reason }, was) {
+  return [projected ? "projected" : "kept", reasons[reason], borderline && "borderline", was.includes(REFACTORED) && REFACTORED].filter(Boolean).join(", ");
 }
 
 function showFloor(weaker) {
@@ -106,7 +107,8 @@ async function post() {
   apply.disabled = true;
   show(errors, null);
   try {
-    const body = { source: `job:${job}`, alignment, policy: answer.policy };
+    const metadata = JSON.parse(part.dataset.metadata);
+    const body = { source: `job:${job}`, alignment, metadata, policy: answer.policy };
     const made = await ask("POST", "/v1/jobs", { body });
     location.assign(`/jobs/${made.id}`);
   } catch (error) {
