@@ -1,6 +1,8 @@
 """A gate of one's own with the demo's models, and Chromium to look at it."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +13,11 @@ from typing import Any, Final
 
 import httpx2
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from redis import Redis
 
+from core.jobs import Progress, now
+from core.queue import JobQueue
+from core.settings import QueueSettings
 from safelora import Gate
 from tests.service.up import key_in, up, url_in
 
@@ -27,6 +33,7 @@ class Stage:
     url: str
     key: str
     adapter: Path
+    data: Path
 
     def client(self) -> httpx2.Client:
         headers = {"Authorization": f"Bearer {self.key}"}
@@ -42,6 +49,39 @@ class Stage:
             assert job.ended
             return job.id
 
+    @contextmanager
+    def no_worker(self) -> Iterator[None]:
+        """Jobs are accepted and none is taken, for the seconds that a test needs."""
+        pid = self._part("worker run")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def tell(self, job_id: str, stage: str, done: int, total: int) -> None:
+        """As a worker says how far it is."""
+        environment = dict(
+            pair.partition("=")[::2]
+            for pair in Path(f"/proc/{self._part('app.cli serve')}/environ").read_text().split("\0")
+        )
+        progress = Progress(stage=stage, done=done, total=total, started_at=now())
+        with Redis.from_url(environment["SAFELORA_REDIS__URL"]) as redis:
+            queue = JobQueue(redis, QueueSettings(), {})
+            queue.set_progress(job_id, progress)
+            queue.events.running(job_id, progress, begins=done == 0)
+
+    def _part(self, words: str) -> int:
+        """The process of this gate whose command line has these words in it."""
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                line = (entry / "cmdline").read_text().replace("\0", " ")
+                if words in line and str(self.data) in (entry / "environ").read_text():
+                    return int(entry.name)
+            except OSError:
+                continue
+        raise AssertionError(f"no process of this gate runs {words}")
+
 
 @contextmanager
 def stage(folder: Path) -> Iterator[Stage]:
@@ -49,7 +89,7 @@ def stage(folder: Path) -> Iterator[Stage]:
     pair = folder / "pair"
     subprocess.run([sys.executable, _ROOT / "demo" / "make_pair.py", pair], check=True)
     with up(folder / "data", "--checkpoints", str(pair)) as (_, said):
-        running = Stage(url_in(said), key_in(said), pair / "adapter")
+        running = Stage(url_in(said), key_in(said), pair / "adapter", folder / "data")
         with running.gate() as gate:
             order = {"base": str(pair / "base"), "aligned": str(pair / "aligned")}
             gate.wait_for_alignment(
