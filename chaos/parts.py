@@ -4,7 +4,7 @@ import os
 import random
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,12 +110,14 @@ def service_environment(store: S3Settings, redis_url: str) -> dict[str, str]:
     }
 
 
-def service_commands(ports: Mapping[str, int]) -> dict[str, list[str]]:
+def service_commands(
+    ports: Mapping[str, int], workers: Sequence[str] = WORKERS
+) -> dict[str, list[str]]:
     """The command of each of the service's processes; `ports` are the APIs'."""
     python = [sys.executable, "-m"]
     return {
         **{api: [*python, "app.cli", "serve", "--port", str(ports[api])] for api in APIS},
-        **{worker: [*python, "worker", "run"] for worker in WORKERS},
+        **{worker: [*python, "worker", "run"] for worker in workers},
         COURIER: [*python, "worker", "courier"],
     }
 

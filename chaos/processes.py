@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -51,7 +51,7 @@ class StackFailed(Exception):
 
 
 class Stack:
-    """Valkey, SeaweedFS behind a proxy, two APIs, two workers and the courier. A context manager.
+    """Valkey, SeaweedFS behind a proxy, two APIs, the workers and the courier. A context manager.
 
     Everything lies under `folder`, and is kept there. A part that ends is started again after a
     second, as by a container's restart policy, until the stack stops. `environment` holds further
@@ -66,6 +66,7 @@ class Stack:
         environment: Mapping[str, str] | None = None,
         entry: Entry | None = None,
         pause: float = 0.0,
+        workers: Sequence[str] = WORKERS,
     ) -> None:
         self.folder = folder.resolve()
         self.restarts: Counter[str] = Counter()
@@ -78,6 +79,7 @@ class Stack:
         self._environment = dict(environment or {})
         self._entry = entry or (lambda _, command: command)
         self._pause = pause
+        self.workers = tuple(workers)
         self._running: dict[str, _Running] = {}
         self._lock = Lock()
         self._stopping = Event()
@@ -113,7 +115,7 @@ class Stack:
         if self._supervisor.ident is not None:
             self._supervisor.join()
         self.proxy.mode = "pass"
-        self._end(signal.SIGTERM, (*APIS, COURIER, *WORKERS))
+        self._end(signal.SIGTERM, (*APIS, COURIER, *self.workers))
         self._end(signal.SIGTERM, (VALKEY,))
         self._end(signal.SIGKILL, (SEAWEED,))
         self.proxy.close()
@@ -151,7 +153,7 @@ class Stack:
     def _service(self) -> Iterator[Part]:
         reached = self.store.model_copy(update={"endpoint_url": self.proxy.url})
         shared = {**service_environment(reached, self.redis_url), **self._environment}
-        for name, command in service_commands(self._ports).items():
+        for name, command in service_commands(self._ports, self.workers).items():
             yield self._part(name, command, {**shared, **own_folders(name, self.folder)})
 
     def _start(self, part: Part) -> None:
