@@ -33,9 +33,6 @@ _NAMES: Final = (
     "what_if.js",
     _REPORT_STYLE,
 )
-PATHS: Final = frozenset(_FOLDER + name for name in _NAMES)
-"""Addresses that need no key: they say nothing of anyone."""
-
 router = APIRouter(include_in_schema=False)
 
 
@@ -58,5 +55,5 @@ def _content(name: str) -> tuple[bytes, str]:
     return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
-for _path in sorted(PATHS):
-    router.add_api_route(_path, _file, methods=["GET"])
+for _name in _NAMES:
+    router.add_api_route(_FOLDER + _name, _file, methods=["GET"])
