@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DATA ?= var/demo
 
-.PHONY: help demo demo-llm up test lint format docs fuzz real bench bench-align chaos contract efficacy clean
+.PHONY: help demo demo-llm up test browser lint format docs fuzz real bench bench-align chaos contract efficacy clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,7 +22,10 @@ up: .venv/ready ## start everything and keep it running
 	$(BIN)/safelora-gate up
 
 test: .venv/ready-dev ## the tests, a quarter of an hour on two cores
-	$(BIN)/python -m pytest -m "not real"
+	$(BIN)/python -m pytest -m "not real and not browser"
+
+browser: .venv/ready-dev ## the tests of the page in Chromium, which must be installed
+	$(BIN)/python -m pytest -m browser tests/browser
 
 lint: .venv/ready-dev ## lint, format and types
 	$(BIN)/ruff check .

@@ -155,9 +155,14 @@ async def _gone(_: Request, __: Exception) -> Response:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     """Sent past the middlewares, so what they add to every answer is added here."""
-    response = _ours(error, 500, GateError.code)
+    response = fault(error)
     response.headers["X-Request-Id"] = request.state.request_id
     return response
+
+
+def fault(error: Exception) -> Response:
+    """Of what nobody foresaw: a reference, under which the log has the rest."""
+    return _ours(error, 500, GateError.code)
 
 
 def _ours(error: Exception, status: int, code: str) -> Response:

@@ -28,7 +28,7 @@ _ALIVE = "/livez"  # says nothing of anyone, and must not need the store
 _OPEN_PATHS = frozenset(
     {
         *("/readyz", "/version", "/openapi.json", "/.well-known/safelora-gate/keys"),
-        *("/docs", docs.SCRIPT, docs.STYLE, docs.ICON),
+        *("/docs", docs.SCRIPT, docs.STYLE, docs.ICON, "/favicon.ico"),
     }
 )
 _STATIC: Final = "/static/"  # the page's scripts and style, the same for everyone

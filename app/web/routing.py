@@ -7,11 +7,12 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.access.callers import Caller
-from app.problems import problem_of, validation_problem
+from app.problems import fault, problem_of, validation_problem
 from app.web.pages import HEADERS, problem_page
 from core.errors import Forbidden, GateError
 from core.scopes import JOBS
@@ -36,6 +37,10 @@ class PageRoute(APIRoute):
                 return problem_page(request, problem_of(error))
             except RequestValidationError as error:
                 return problem_page(request, validation_problem(error))
+            except StarletteHTTPException:
+                raise
+            except Exception as error:  # noqa: BLE001  (a fault of ours, which the log has)
+                return problem_page(request, fault(error))
 
         return answer_with_page
 

@@ -37,8 +37,17 @@ router = APIRouter(include_in_schema=False)
 
 
 async def _file(request: Request) -> Response:
+    return _sent(request, request.url.path.removeprefix(_FOLDER))
+
+
+@router.get("/favicon.ico")
+async def favicon(request: Request) -> Response:
+    """Where browsers look, if a page names none."""
+    return _sent(request, "icon.svg")
+
+
+def _sent(request: Request, name: str) -> Response:
     """Asked for again each time, and sent again once it has changed."""
-    name = request.url.path.removeprefix(_FOLDER)
     content, etag = _content(name)
     headers = {"ETag": etag, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
     if request.headers.get("if-none-match") == etag:
