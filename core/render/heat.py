@@ -1,6 +1,7 @@
 """The modules of a report as a picture has them: layers one way, families the other."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.report import ModuleRow
@@ -41,13 +42,12 @@ def _kind(row: ModuleRow) -> tuple[str, ...]:
     return tuple(words) if at is None else (*words[:at], "", *words[at + 1 :])
 
 
-def _names(kinds: Mapping[tuple[str, ...], None]) -> dict[tuple[str, ...], str]:
+def _names(kinds: Collection[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
     """For each the fewest last words that no other ends with."""
-    return {kind: _shortest(kind, [other for other in kinds if other != kind]) for kind in kinds}
+    endings = Counter(kind[-words:] for kind in kinds for words in range(1, len(kind) + 1))
+    return {kind: _shortest(kind, endings) for kind in kinds}
 
 
-def _shortest(kind: tuple[str, ...], others: Sequence[tuple[str, ...]]) -> str:
-    words = 1
-    while words < len(kind) and any(other[-words:] == kind[-words:] for other in others):
-        words += 1
+def _shortest(kind: tuple[str, ...], endings: Mapping[tuple[str, ...], int]) -> str:
+    words = next((n for n in range(1, len(kind)) if endings[kind[-n:]] == 1), len(kind))
     return ".".join(word or "…" for word in kind[-words:])

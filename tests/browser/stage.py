@@ -116,9 +116,10 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def sign_in(page: Page, running: Stage) -> None:
+def sign_in(page: Page, running: Stage, key: str | None = None) -> None:
+    """With the key that `up` printed, if no other is given."""
     page.goto(f"{running.url}/sign-in")
-    page.get_by_label("Key").fill(running.key)
+    page.get_by_label("Key").fill(key or running.key)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(f"{running.url}/")
 

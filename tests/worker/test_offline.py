@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load, load_file, save_file
 
+from core.render.html import REPORT_JS
 from tests.attested import codes, keys_of, seed, verified
 from tests.worker.desk import DONE, MODULES, Q_PROJ, REJECTED, Desk, build, make_desk
 
@@ -94,11 +95,12 @@ def test_timings_name_every_stage(desk: Desk) -> None:
 
 
 def test_page_names_every_module_and_fetches_nothing(desk: Desk) -> None:
-    """report.html stands alone: no script, no address."""
+    """report.html stands alone: no address, and no script but the one that sorts its table."""
     assert desk.run(*desk.pair).code == DONE
     page = desk.written()["report.html"].decode()
     assert all(name in page for name in MODULES)
-    assert not any(mark in page for mark in ("<script", "http:", "https:", "src=", "@import"))
+    assert page.count("<script") == page.count(REPORT_JS) == 1
+    assert not any(mark in page for mark in ("http:", "https:", "src=", "@import", "url("))
 
 
 def test_same_input_gives_the_same_bytes(desk: Desk) -> None:

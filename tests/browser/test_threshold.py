@@ -1,0 +1,117 @@
+"""Another threshold tried on a job's page, applied, and compared with what was."""
+
+import re
+from datetime import timedelta
+from typing import Final
+
+from playwright.sync_api import Browser, Page, expect
+
+from core.keys import Keys
+from core.scopes import JOBS
+from core.store.local import LocalStore
+from tests.browser.stage import Stage, sign_in
+from tests.browser.test_a_job import ended
+from tests.browser.watching import Watched, barriers
+
+ROWS: Final = "#report tr[data-i]"
+
+
+def projected(page: Page) -> int:
+    return page.locator(f"{ROWS}.projected").count()
+
+
+def foretold(page: Page) -> int:
+    """How many the page says would be projected."""
+    told = page.locator("#tau-result")
+    expect(told).to_contain_text(re.compile(r"→ \d+ of 28"))
+    return int(re.findall(r"→ (\d+) of", told.inner_text())[0])
+
+
+def test_slider_tells_what_a_run_then_does(page: Page, running: Stage) -> None:
+    """Counts and marks at once; applied, the new job's report has just those."""
+    job = running.job()
+    page.goto(f"/jobs/{job}")
+    before = projected(page)
+    assert page.get_by_role("button", name="Apply").is_disabled()
+    page.get_by_label("τ", exact=True).fill("0.4")
+    count = foretold(page)
+    assert before < count < 28
+    assert projected(page) == count
+    marked = page.locator(f"{ROWS}.projected").evaluate_all("rows => rows.map(r => r.dataset.i)")
+    left = re.findall(r"([\d.]+) % of the norm", page.locator("#tau-result").inner_text())
+    page.get_by_role("button", name="Apply").click()
+    page.wait_for_url(lambda url: job not in url)
+    ended(page)
+    rows = page.locator(f"{ROWS}.projected")
+    assert rows.evaluate_all("rows => rows.map(r => r.dataset.i)") == marked
+    expect(page.get_by_role("region", name="Outcome")).to_contain_text(f"{left[0]} %")
+    with running.gate() as gate:
+        new = gate.job(page.url.rpartition("/")[2])
+    assert new.source == f"job:{job}"
+
+
+def test_reset_puts_everything_back(page: Page, running: Stage) -> None:
+    """As the job chose."""
+    page.goto(f"/jobs/{running.job()}")
+    before = page.locator("#report").inner_html()
+    page.get_by_label("τ as a number").fill("0.9")
+    assert foretold(page) == 28
+    assert page.locator("#report").inner_html() != before
+    page.get_by_role("button", name="Reset").click()
+    assert page.locator("#report").inner_html() == before
+    assert page.get_by_role("button", name="Apply").is_disabled()
+
+
+def test_slider_goes_by_keys(page: Page, running: Stage) -> None:
+    """And what it does is heard."""
+    page.goto(f"/jobs/{running.job()}")
+    slider = page.get_by_label("τ", exact=True)
+    slider.focus()
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+    assert foretold(page) > 14
+    expect(slider).to_have_value("0.45")
+    expect(page.locator("#tau-result")).to_have_attribute("aria-live", "polite")
+
+
+def test_below_the_floor_is_shown_and_not_applied(
+    browser: Browser, running: Stage, watched: Watched
+) -> None:
+    """By a key that may not; what it may is said."""
+    job = running.job()
+    new = Keys(LocalStore(running.data / "store")).create("default", [JOBS], timedelta(days=1))
+    page = browser.new_context(base_url=running.url).new_page()
+    watched.watch(page)
+    sign_in(page, running, new.text)
+    page.goto(f"/jobs/{job}")
+    page.get_by_label("τ as a number").fill("0.1")
+    assert foretold(page) == 0
+    expect(page.get_by_text("Weaker than the floor")).to_be_visible()
+    expect(page.get_by_role("button", name="Apply")).to_be_disabled()
+    assert barriers(page) == []
+    page.get_by_label("τ as a number").fill("0.5")
+    expect(page.get_by_text("Weaker than the floor")).to_be_hidden()
+    expect(page.get_by_role("button", name="Apply")).to_be_enabled()
+    assert watched.unexpected() == []
+
+
+def test_two_runs_are_compared(page: Page, running: Stage) -> None:
+    """What was asked for otherwise, and which modules came out otherwise."""
+    first = running.job()
+    second = running.job(policy={"selection": {"threshold": 0.4}}, metadata={"label": "at 0.4"})
+    page.goto(f"/jobs/{first}")
+    page.get_by_role("link", name="Compare with another run").click()
+    page.get_by_label("Compare with").select_option(value=second)
+    page.get_by_role("button", name="Compare").click()
+    settings = page.get_by_role("region", name="Settings that differ")
+    expect(settings).to_contain_text("threshold")
+    expect(settings).to_contain_text("0.4")
+    rows = page.get_by_role("region", name="Modules of both runs").locator("tbody tr")
+    assert rows.filter(visible=True).count() == 28
+    page.get_by_label("Only what differs").check()
+    differing = rows.filter(visible=True)
+    assert 0 < differing.count() < 28
+    for row in differing.all():
+        cells = row.locator("td").all_inner_texts()
+        assert {"kept", "projected"} <= set(cells)
+    assert barriers(page) == []
