@@ -10,10 +10,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core.render.html import REPORT_CSS
+from core.render.html import REPORT_CSS, REPORT_JS
 
 _FOLDER: Final = "/static/"
-_REPORT_STYLE: Final = "report.css"
+_OF_THE_REPORT: Final = {"report.css": REPORT_CSS, "report_sort.js": REPORT_JS}
 _TYPES: Final = {
     ".css": "text/css",
     ".js": "text/javascript",
@@ -31,7 +31,7 @@ _NAMES: Final = (
     "refresh.js",
     "upload.js",
     "what_if.js",
-    _REPORT_STYLE,
+    *_OF_THE_REPORT,
 )
 router = APIRouter(include_in_schema=False)
 
@@ -57,8 +57,8 @@ def _sent(request: Request, name: str) -> Response:
 
 @cache
 def _content(name: str) -> tuple[bytes, str]:
-    if name == _REPORT_STYLE:
-        content = REPORT_CSS.encode()
+    if name in _OF_THE_REPORT:
+        content = _OF_THE_REPORT[name].encode()
     else:
         content = files("app.web").joinpath("static", name).read_bytes()
     return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.web.pages import HEADERS
 from tests.app.conftest import OpenGate
 from tests.app.gate import Gate
 from tests.app.test_access import access, key
@@ -57,6 +59,12 @@ def test_every_page_lets_in_nothing_but_its_own(gate: Gate) -> None:
         assert page.headers["cache-control"] == "no-store"
         for element in elements(page.text):
             _check_is_ours(element)
+
+
+def test_documentation_has_the_policy_as_it_is() -> None:
+    """docs/page.md, for who has to put a proxy in front."""
+    said = (Path(__file__).parents[2] / "docs" / "page.md").read_text()
+    assert f"Content-Security-Policy: {HEADERS['Content-Security-Policy']}\n" in said
 
 
 def test_no_script_runs_where_a_key_is_typed(open_gate: OpenGate) -> None:

@@ -14,10 +14,10 @@ from core.policy import Policy
         ({}, ["0.35", "Safe LoRA"]),
         ({"selection": {"threshold": 0.5, "families": {"q_proj": 0.3}}}, ["0.5", "q_proj", "0.3"]),
         ({"selection": {"mode": "relative", "ratio": 1.5}}, ["1.5"]),
-        ({"selection": {"mode": "lowest", "share": 0.25}}, ["25 %"]),
+        ({"selection": {"mode": "lowest", "share": 0.25}}, ["0.25"]),
         ({"selection": {"mode": "lowest", "count": 7}}, ["7"]),
         ({"selection": {"mode": "all"}, "method": "zero"}, ["very module", "taken out"]),
-        ({"selection": {"mode": "none"}}, ["no adapter"]),
+        ({"selection": {"mode": "none"}}, ["only scored"]),
         ({"method": "subspace", "energy_share": 0.9}, ["90 %"]),
         (
             {
