@@ -39,19 +39,17 @@ def policy_words(policy: Policy) -> list[str]:
 
 
 def method_words(policy: Policy) -> str:
-    own = (
-        Directions(rank=policy.rank, energy_share=policy.energy_share) if _counts(policy) else None
-    )
+    """What is done to a module that is chosen."""
     match policy.method:
         case "safe_lora":
             return "A chosen module is projected onto the alignment (Safe LoRA)."
         case "zero":
             return "The update of a chosen module is taken out."
         case "subspace":
-            return f"Of a chosen module only what lies in {_directions(own)} stays."
+            return f"Of a chosen module only what lies in {_own_directions(policy)} stays."
         case "complement":
             side = _SIDES[policy.side or "both"]
-            return f"Of a chosen module what lies in {_directions(own)} {side} is taken out."
+            return f"Of a chosen module what lies in {_own_directions(policy)} {side} is taken out."
         case _:
             assert_never(policy.method)
 
@@ -88,13 +86,11 @@ def size_words(size: int) -> str:
     return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
 
 
-def _counts(policy: Policy) -> bool:
-    return policy.rank is not None or policy.energy_share is not None
+def _own_directions(policy: Policy) -> str:
+    return _directions(Directions(rank=policy.rank, energy_share=policy.energy_share))
 
 
-def _directions(directions: Directions | None) -> str:
-    if directions is None:
-        return "V's directions"
+def _directions(directions: Directions) -> str:
     if directions.rank is not None:
         return f"V's top {directions.rank} directions"
     return f"the directions that hold {100 * (directions.energy_share or 0):g} % of V"
