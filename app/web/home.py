@@ -11,6 +11,7 @@ from app.services import Served
 from app.web.pages import page
 from app.web.routing import WithJobs, page_router
 from core.jobs import JOB_ID_PATTERN, JobState
+from core.render.words import LIMITS
 from core.tenant_limits import upload_limit
 
 _ON_A_PAGE = 20
@@ -39,6 +40,7 @@ def home(
         request,
         "home.html",
         alignments=list(services.records.alignments()),
+        limits=LIMITS,
         limit=upload_limit(services.settings, caller.tenant),
         jobs=jobs,
         states=list(JobState),

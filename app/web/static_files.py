@@ -10,10 +10,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core.render.html import REPORT_CSS
+from core.render.html import REPORT_CSS, REPORT_JS
 
 _FOLDER: Final = "/static/"
-_REPORT_STYLE: Final = "report.css"
+_OF_THE_REPORT: Final = {"report.css": REPORT_CSS, "report_sort.js": REPORT_JS}
 _TYPES: Final = {
     ".css": "text/css",
     ".js": "text/javascript",
@@ -31,11 +31,8 @@ _NAMES: Final = (
     "refresh.js",
     "upload.js",
     "what_if.js",
-    _REPORT_STYLE,
+    *_OF_THE_REPORT,
 )
-PATHS: Final = frozenset(_FOLDER + name for name in _NAMES)
-"""Addresses that need no key: they say nothing of anyone."""
-
 router = APIRouter(include_in_schema=False)
 
 
@@ -60,12 +57,12 @@ def _sent(request: Request, name: str) -> Response:
 
 @cache
 def _content(name: str) -> tuple[bytes, str]:
-    if name == _REPORT_STYLE:
-        content = REPORT_CSS.encode()
+    if name in _OF_THE_REPORT:
+        content = _OF_THE_REPORT[name].encode()
     else:
         content = files("app.web").joinpath("static", name).read_bytes()
     return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
-for _path in sorted(PATHS):
-    router.add_api_route(_path, _file, methods=["GET"])
+for _name in _NAMES:
+    router.add_api_route(_FOLDER + _name, _file, methods=["GET"])

@@ -5,16 +5,8 @@ from typing import assert_never
 
 from app.views import JobView
 from core.findings import printable
-from core.policy import (
-    All,
-    Directions,
-    Lowest,
-    Policy,
-    Relative,
-    ScoreOnly,
-    Selection,
-    Threshold,
-)
+from core.policy import Directions, Policy
+from core.render.words import counted, selection_words
 
 _LONGEST_NAME = 80
 _SIDES = {
@@ -26,7 +18,7 @@ _SIDES = {
 
 def policy_words(policy: Policy) -> list[str]:
     """A sentence for each thing that the policy decides, the defaults of the rest left out."""
-    words = [selection_words(policy.selection)]
+    words = [f"Chosen: {selection_words(policy.selection)}."]
     if policy.publishes:
         words.append(method_words(policy))
     if policy.families:
@@ -46,43 +38,18 @@ def policy_words(policy: Policy) -> list[str]:
     return words
 
 
-def selection_words(selection: Selection) -> str:
-    match selection:
-        case Threshold():
-            others = _families(selection.families)
-            return f"Modules with a cosine below τ = {selection.threshold:g} are chosen{others}."
-        case Relative():
-            others = _families(selection.families)
-            return (
-                f"Modules with a cosine below {selection.ratio:g} times what a random update would"
-                f" score are chosen{others}."
-            )
-        case Lowest(count=None):
-            return f"The {100 * (selection.share or 0):g} % of modules with the lowest cosine."
-        case Lowest():
-            return f"The {selection.count} modules with the lowest cosine."
-        case All():
-            return "Every module is chosen."
-        case ScoreOnly():
-            return "Modules are only scored: no adapter is made."
-        case _:
-            assert_never(selection)
-
-
 def method_words(policy: Policy) -> str:
-    own = (
-        Directions(rank=policy.rank, energy_share=policy.energy_share) if _counts(policy) else None
-    )
+    """What is done to a module that is chosen."""
     match policy.method:
         case "safe_lora":
             return "A chosen module is projected onto the alignment (Safe LoRA)."
         case "zero":
             return "The update of a chosen module is taken out."
         case "subspace":
-            return f"Of a chosen module only what lies in {_directions(own)} stays."
+            return f"Of a chosen module only what lies in {_own_directions(policy)} stays."
         case "complement":
             side = _SIDES[policy.side or "both"]
-            return f"Of a chosen module what lies in {_directions(own)} {side} is taken out."
+            return f"Of a chosen module what lies in {_own_directions(policy)} {side} is taken out."
         case _:
             assert_never(policy.method)
 
@@ -99,7 +66,7 @@ def job_outcome(job: JobView) -> str:
     if job.error is not None:
         return job.error.code
     if job.verdict == "rejected":
-        return f"{job.findings_total} finding{'' if job.findings_total == 1 else 's'}"
+        return counted(job.findings_total, "finding")
     if job.summary is None:
         return ""
     s = job.summary
@@ -119,25 +86,15 @@ def size_words(size: int) -> str:
     return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
 
 
-def _counts(policy: Policy) -> bool:
-    return policy.rank is not None or policy.energy_share is not None
+def _own_directions(policy: Policy) -> str:
+    return _directions(Directions(rank=policy.rank, energy_share=policy.energy_share))
 
 
-def _directions(directions: Directions | None) -> str:
-    if directions is None:
-        return "V's directions"
+def _directions(directions: Directions) -> str:
     if directions.rank is not None:
         return f"V's top {directions.rank} directions"
     return f"the directions that hold {100 * (directions.energy_share or 0):g} % of V"
 
 
-def _families(families: Mapping[str, float]) -> str:
-    return f" ({_listed(families)})" if families else ""
-
-
-def _listed(families: Mapping[str, float | Directions]) -> str:
-    return ", ".join(f"{name}: {_value(value)}" for name, value in families.items())
-
-
-def _value(value: float | Directions) -> str:
-    return _directions(value) if isinstance(value, Directions) else f"{value:g}"
+def _listed(families: Mapping[str, Directions]) -> str:
+    return ", ".join(f"{name}: {_directions(own)}" for name, own in families.items())

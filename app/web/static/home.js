@@ -104,7 +104,7 @@ function standing() {
 }
 
 function fitting() {
-  if (baseModel === undefined) return [];
+  if (baseModel === undefined || fields.from.value === "uri") return [];
   const ready = [...fields.alignment.options].filter((option) => option.value && !option.disabled);
   return ready.filter((option) => JSON.parse(option.dataset.baseNames).includes(baseModel));
 }

@@ -31,8 +31,10 @@ slider.addEventListener("input", () => choose(slider.value));
 number.addEventListener("input", () => number.checkValidity() && number.value !== "" && choose(number.value));
 place("tau-reset").addEventListener("click", reset);
 apply.addEventListener("click", post);
+addEventListener("beforeprint", reset); // what is printed is what the job did
 
 function choose(value) {
+  part.classList.add("trying"); // so that it stays beside what it changes
   slider.value = value;
   if (document.activeElement !== number) number.value = value;
   answer = null;
@@ -86,6 +88,7 @@ function showFloor(weaker) {
 }
 
 function reset() {
+  part.classList.remove("trying");
   clearTimeout(timer);
   asked?.abort();
   asked = null;
