@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DATA ?= var/demo
 
-.PHONY: help demo demo-llm up test browser lint format docs fuzz real bench bench-align chaos contract efficacy clean
+.PHONY: help demo demo-llm up test browser screenshots lint format docs fuzz real bench bench-align chaos contract efficacy clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +26,9 @@ test: .venv/ready-dev ## the tests, a quarter of an hour on two cores
 
 browser: .venv/ready-dev ## the tests of the page in Chromium, which must be installed
 	$(BIN)/python -m pytest -m browser tests/browser
+
+screenshots: .venv/ready-dev ## pictures of the page and of reports, into docs/screenshots
+	$(BIN)/python -m tests.browser.screenshots
 
 lint: .venv/ready-dev ## lint, format and types
 	$(BIN)/ruff check .
