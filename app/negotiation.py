@@ -1,16 +1,26 @@
-"""Which of two forms of a report a caller would rather have (RFC 9110, section 12.5.1)."""
+"""Which form of a report a caller would rather have (RFC 9110, section 12.5.1)."""
+
+from typing import Final, Literal
+
+Form = Literal["json", "html", "csv"]
+
+MEDIA_TYPES: Final[dict[Form, str]] = {
+    "json": "application/json",
+    "html": "text/html",
+    "csv": "text/csv",
+}
 
 
-def prefers_html(accept: str) -> bool:
-    """JSON unless HTML is wanted more."""
+def preferred(accept: str) -> Form:
+    """JSON unless another is wanted more, and a page unless CSV is."""
     ranges = dict(_range(text) for text in accept.lower().split(","))
-    html = _quality(ranges, "text/html", "text/*")
-    return html > _quality(ranges, "application/json", "application/*")
+    return max(MEDIA_TYPES, key=lambda form: _quality(ranges, MEDIA_TYPES[form]))
 
 
-def _quality(ranges: dict[str, float], exact: str, kind: str) -> float:
+def _quality(ranges: dict[str, float], media_type: str) -> float:
     """That of the most exact range."""
-    return next((ranges[text] for text in (exact, kind, "*/*") if text in ranges), 0.0)
+    kind = f"{media_type.partition('/')[0]}/*"
+    return next((ranges[text] for text in (media_type, kind, "*/*") if text in ranges), 0.0)
 
 
 def _range(text: str) -> tuple[str, float]:

@@ -1,5 +1,6 @@
 """What a job left: its report and the sanitized adapter."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Annotated, BinaryIO, Final
@@ -11,13 +12,15 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from app.access.callers import Caller, JobsCaller
 from app.description.answers import Answers, problems
 from app.description.openapi import location
-from app.negotiation import prefers_html
+from app.negotiation import MEDIA_TYPES, Form, preferred
 from app.outcomes import place_of, published, result_of, unless_expired
+from app.page_policy import page_policy
 from app.services import Served, Services
 from core.archives.pack import Packed, zip_chunks
 from core.attestation.envelope import Envelope
 from core.errors import NotFound
 from core.jobs import Commit
+from core.render.csv import modules_csv
 from core.report import Report
 from core.store import layout
 from core.store.base import ObjectMissing
@@ -27,7 +30,6 @@ _URL_SECONDS = 15 * 60
 _FILES = (layout.ADAPTER_MODEL, layout.ADAPTER_CONFIG)
 _PACKED = (*_FILES, layout.ATTESTATION)
 _NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
-_INERT = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 _JSON = "application/json"
 _REDIRECT: Final[Answers] = {
     303: {"description": "Where it lies", "headers": location("a URL that is good for a while")}
@@ -39,11 +41,9 @@ _NO_REPORT: Final = (
 _NO_ADAPTER: Final = (*_NO_REPORT, "job_rejected", "no_adapter")
 
 
-def _content(media_type: str) -> Answers:
-    return {200: {"content": {media_type: {"schema": {"type": "string"}}}}}
+def _content(*media_types: str) -> Answers:
+    return {200: {"content": {name: {"schema": {"type": "string"}} for name in media_types}}}
 
-
-_PAGE: Final = _content("text/html")
 
 router = APIRouter(prefix="/v1/jobs", tags=["results"])
 
@@ -52,12 +52,11 @@ router = APIRouter(prefix="/v1/jobs", tags=["results"])
     "/{job_id}/report",
     response_model=Report,
     summary="The report, layer by layer",
-    responses=_PAGE | problems(*_NO_REPORT),
+    responses=_content("text/html", "text/csv") | problems(*_NO_REPORT),
 )
 def get_report(request: Request, services: Served, caller: JobsCaller, job_id: str) -> Response:
-    """As JSON, or as a page for who prefers `text/html`."""
-    accept = request.headers.get("accept", "")
-    return _report(services, caller, job_id, html=prefers_html(accept))
+    """As JSON, as a page for who prefers `text/html`, or its modules as CSV for `text/csv`."""
+    return _report(services, caller, job_id, preferred(request.headers.get("accept", "")))
 
 
 @router.get(
@@ -67,17 +66,29 @@ def get_report(request: Request, services: Served, caller: JobsCaller, job_id: s
     responses=problems(*_NO_REPORT),
 )
 def get_report_json(services: Served, caller: JobsCaller, job_id: str) -> Response:
-    return _report(services, caller, job_id, html=False)
+    return _report(services, caller, job_id, "json")
 
 
 @router.get(
     "/{job_id}/report.html",
     response_class=Response,
     summary="The report as a page",
-    responses=_PAGE | problems(*_NO_REPORT),
+    responses=_content("text/html") | problems(*_NO_REPORT),
 )
 def get_report_html(services: Served, caller: JobsCaller, job_id: str) -> Response:
-    return _report(services, caller, job_id, html=True)
+    return _report(services, caller, job_id, "html")
+
+
+@router.get(
+    "/{job_id}/report.csv",
+    response_class=Response,
+    summary="The report's modules as CSV",
+    responses=_content("text/csv") | problems(*_NO_REPORT),
+)
+def get_report_csv(services: Served, caller: JobsCaller, job_id: str) -> Response:
+    """A line a module, with the fields that `modules` has in the JSON (RFC 4180). A text that a
+    spreadsheet would take for a formula begins with an apostrophe."""
+    return _report(services, caller, job_id, "csv")
 
 
 @router.get(
@@ -154,13 +165,18 @@ def get_attestation(services: Served, caller: JobsCaller, job_id: str) -> Respon
     return Response(content, headers=_NO_SNIFFING, media_type=_JSON)
 
 
-def _report(services: Services, caller: Caller, job_id: str, *, html: bool) -> Response:
+def _report(services: Services, caller: Caller, job_id: str, form: Form) -> Response:
     commit = result_of(services, caller, job_id)
-    name = layout.REPORT_HTML if html else layout.REPORT_JSON
+    name = layout.REPORT_HTML if form == "html" else layout.REPORT_JSON
     with unless_expired(services, caller, commit):
         content = services.store.get(place_of(caller, commit, name))
-    headers = {"Vary": "Accept"} | _NO_SNIFFING | (_INERT if html else {})
-    return Response(content, headers=headers, media_type="text/html" if html else _JSON)
+    headers = {"Vary": "Accept"} | _NO_SNIFFING
+    if form == "html":
+        headers["Content-Security-Policy"] = page_policy(content)
+    elif form == "csv":
+        headers |= _download(f"{job_id}.csv")
+        content = modules_csv(json.loads(content).get("modules", []))
+    return Response(content, headers=headers, media_type=MEDIA_TYPES[form])
 
 
 def _redirect(services: Services, key: str, filename: str) -> Response | None:

@@ -58,7 +58,7 @@ class Distribution:
         return max(each.projected + each.kept for each in self.bins)
 
     def x(self, value: float) -> float:
-        return self.left + value / self.high * (self.width - self.left - 12)
+        return self.left + value / self.high * (self.width - self.left - 18)
 
     def y(self, count: float) -> float:
         return self.bottom - count / self.most * (self.bottom - self.top)
@@ -113,14 +113,13 @@ def _cuts(scored: Sequence[ModuleRow], selection: Selection) -> list[Cut]:
 def _cut_words(selection: Selection, cuts: Sequence[Cut]) -> str:
     match selection:
         case Threshold():
-            applied = ", ".join(
-                f"{cut.value:g} for {counted(cut.modules, 'module')}"
-                f" ({cut.family or 'of no family with its own'})"
-                if len(cuts) > 1
-                else f"{cut.value:g}"
+            if len(cuts) == 1:
+                return f"Modules below the cut, {cuts[0].value:g}, were chosen."
+            each = (
+                f"{cut.value:g} for {counted(cut.modules, 'module')} ({cut.family or 'the others'})"
                 for cut in cuts
             )
-            return f"Modules below the cut were chosen: {applied}."
+            return f"Modules below their cut were chosen: {', '.join(each)}."
         case Relative():
             own = ", or what its family has of its own" if selection.families else ""
             return (

@@ -3,8 +3,11 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from core.report import ModuleRow
+
+_WORDS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,19 @@ def _kind(row: ModuleRow) -> tuple[str, ...]:
 
 
 def _names(kinds: Collection[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
-    """For each the fewest last words that no other ends with."""
+    """For each the fewest last words that no other ends with, and of many the first and the last
+    two where that is enough."""
     endings = Counter(kind[-words:] for kind in kinds for words in range(1, len(kind) + 1))
-    return {kind: _shortest(kind, endings) for kind in kinds}
+    whole = {kind: _shortest(kind, endings) for kind in kinds}
+    cut = {kind: _cut(words) for kind, words in whole.items()}
+    uses = Counter(cut.values())
+    return {kind: ".".join(cut[kind] if uses[cut[kind]] == 1 else whole[kind]) for kind in kinds}
 
 
-def _shortest(kind: tuple[str, ...], endings: Mapping[tuple[str, ...], int]) -> str:
+def _shortest(kind: tuple[str, ...], endings: Mapping[tuple[str, ...], int]) -> tuple[str, ...]:
     words = next((n for n in range(1, len(kind)) if endings[kind[-n:]] == 1), len(kind))
-    return ".".join(word or "…" for word in kind[-words:])
+    return tuple(word or "…" for word in kind[-words:])
+
+
+def _cut(words: tuple[str, ...]) -> tuple[str, ...]:
+    return words if len(words) <= _WORDS else (words[0], "…", *words[-2:])

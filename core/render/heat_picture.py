@@ -96,4 +96,4 @@ def _digits(number: float | None, room: Room = "ample") -> str:
     if number is None:
         return "none"
     few = 3 if abs(number) < 0.1 else 2
-    return f"{number:.{few if room == 'tight' else 4}f}"
+    return f"{number:z.{few if room == 'tight' else 4}f}"

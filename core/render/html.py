@@ -66,7 +66,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = lambda v: "–" if v is None else f"{v:.4f}"
-    environment.filters["brief"] = lambda v: f"{v:.4g}"
+    environment.filters["number"] = lambda v: "–" if v is None else f"{v:z.4f}"
+    environment.filters["percent"] = lambda v: "–" if v is None else f"{v:.1%}"
+    environment.filters["brief"] = lambda v: f"{v:z.4g}"
     environment.filters["printable"] = printable
     return environment

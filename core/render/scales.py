@@ -28,10 +28,21 @@ class Measure:
 
 
 MEASURES: Final = (
-    Measure("cosine", "cosine", "how much of the update V sees: what the selection goes by"),
-    Measure("retained", "retained", "the share of its norm that the method leaves of an update"),
-    Measure("signed", "signed score", "above zero along V, below zero against it", two_sided=True),
-    Measure("update_ratio", "update ratio", "how large the update is next to the weight"),
+    Measure(
+        "cosine", "cosine", "how far the update lies along what alignment changed in the weight, V"
+    ),
+    Measure(
+        "retained",
+        "retained",
+        "the share of the update's norm that the method leaves, chosen or not",
+    ),
+    Measure(
+        "signed",
+        "signed score",
+        "above zero the update points along V, below zero against it",
+        two_sided=True,
+    ),
+    Measure("update_ratio", "update ratio", "the norm of the update next to that of the weight"),
 )
 
 
@@ -53,8 +64,8 @@ class Scale:
         return [f"{'d' if self.measure.two_sided else 'q'}{n}" for n in range(SHADES)]
 
     def shade(self, value: float) -> str:
-        step = math.floor((value - self.low) / (self.high - self.low) * SHADES)
-        return self.shades[min(max(step, 0), SHADES - 1)]
+        share = min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
+        return self.shades[min(math.floor(share * SHADES), SHADES - 1)]
 
 
 def scales(modules: Sequence[ModuleRow]) -> list[Scale]:

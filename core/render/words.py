@@ -159,7 +159,7 @@ def policy_words(policy: Policy) -> list[tuple[str, str]]:
         *([("reference", "decided as the authors' code does")] if policy.reference else []),
         ("signs of an attack", _SUSPICIONS[policy.suspicious]),
         ("what is no LoRA pair", f"{policy.extras.default}{_own(policy.extras.codes)}"),
-        ("caps", ", ".join(f"{name} {value:g}" for name, value in _caps(policy).items())),
+        ("caps", ", ".join(f"{name} {value:,}" for name, value in _caps(policy).items())),
     ]
 
 

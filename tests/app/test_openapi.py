@@ -15,7 +15,7 @@ from tests.app.gate import Gate
 
 Operation = tuple[str, dict[str, Any]]
 PROBLEM = "application/problem+json"
-BYTES = ("application/octet-stream", "application/zip", "text/html")
+BYTES = ("application/octet-stream", "application/zip", "text/html", "text/csv")
 """Of what is downloaded there is no example to read."""
 
 

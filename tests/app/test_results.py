@@ -1,6 +1,8 @@
 """What a job left: report and adapter."""
 
+import csv
 import io
+import json
 import os
 import time
 import zipfile
@@ -15,7 +17,10 @@ from tests.app.conftest import OpenGate
 from tests.app.gate import REPORT, SANITIZED, Gate, code_of
 from worker.expiry import expire
 
-PATHS = ["/report", "/report.json", "/report.html", "/adapter", "/adapter/adapter_config.json"]
+PATHS = [
+    *("/report", "/report.json", "/report.html", "/report.csv"),
+    *("/adapter", "/adapter/adapter_config.json"),
+]
 
 
 def succeeded(gate: Gate, *, archive: bool = False) -> str:
@@ -52,17 +57,20 @@ def expire_all(gate: Gate, **days: float) -> None:
         ("text/html;q=0.1, application/json", "json"),
         ("text/html;q=0.1, */*;q=0", "html"),
         ("text/*", "html"),
+        ("text/csv;q=0.2, text/html;q=0.1", "csv"),
+        ("text/csv, application/json", "json"),
         ("nonsense;q=high,;", "json"),
     ],
 )
 def test_report_comes_as_it_is_asked_for(gate: Gate, accept: str | None, kind: str) -> None:
-    """JSON for programs, a page for browsers."""
+    """JSON for programs, a page for browsers, CSV for spreadsheets."""
     job_id = succeeded(gate)
     headers = {} if accept is None else {"Accept": accept}
     response = gate.client.get(f"/v1/jobs/{job_id}/report", headers=headers)
-    assert response.content == REPORT[f"report.{kind}"]
+    named = gate.client.get(f"/v1/jobs/{job_id}/report.{kind}")
+    assert response.content == named.content
     assert response.headers["content-type"].startswith(
-        {"json": "application/json", "html": "text/html; charset=utf-8"}[kind]
+        {"json": "application/json", "html": "text/html", "csv": "text/csv"}[kind]
     )
     assert response.headers["vary"] == "Accept"
 
@@ -74,14 +82,28 @@ def test_report_by_name(any_gate: Gate) -> None:
         assert body(any_gate, f"/v1/jobs/{job_id}/{name}") == data
 
 
-def test_page_of_the_report_can_do_nothing(gate: Gate) -> None:
+def test_page_of_the_report_can_do_nothing_of_its_own(gate: Gate) -> None:
     """It shows names out of an adapter: no script, no request, no guessing of types."""
     job_id = succeeded(gate)
     response = gate.client.get(f"/v1/jobs/{job_id}/report.html")
     assert response.headers["content-security-policy"] == (
-        "default-src 'none'; style-src 'unsafe-inline'"
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
     )
     assert response.headers["x-content-type-options"] == "nosniff"
+
+
+def test_rows_of_the_report_come_as_csv(gate: Gate) -> None:
+    """The JSON's own names and numbers; a name that is a formula is none to a spreadsheet."""
+    gate.register()
+    response = gate.post()
+    rows = [{"name": "=cmd()", "cosine": -0.25}, {"name": "q_proj", "cosine": None}]
+    stored = json.dumps({"verdict": "projected", "modules": rows}).encode()
+    gate.finish(gate.request_of(response), report=stored)
+    answer = gate.client.get(f"/v1/jobs/{response.json()['id']}/report.csv")
+    read = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [(row["name"], row["cosine"]) for row in read] == [("'=cmd()", "-0.25"), ("q_proj", "")]
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize("archive", [True, False])

@@ -19,13 +19,13 @@ from core.report import (
 from core.selection import Score, select
 
 FAMILIES = {
-    "self_attn.q_proj": (4096, 4096),
-    "self_attn.k_proj": (1024, 4096),
-    "self_attn.v_proj": (1024, 4096),
-    "self_attn.o_proj": (4096, 4096),
+    "mlp.down_proj": (4096, 14336),
     "mlp.gate_proj": (14336, 4096),
     "mlp.up_proj": (14336, 4096),
-    "mlp.down_proj": (4096, 14336),
+    "self_attn.k_proj": (1024, 4096),
+    "self_attn.o_proj": (4096, 4096),
+    "self_attn.q_proj": (4096, 4096),
+    "self_attn.v_proj": (1024, 4096),
 }
 
 
@@ -60,9 +60,9 @@ def row(name: str = "model.layers.0.self_attn.q_proj", **fields: Any) -> ModuleR
     )
 
 
-def rows(layers: int, policy: Policy, *, seed: int = 0) -> list[ModuleRow]:
+def rows(layers: int, policy: Policy | None = None) -> list[ModuleRow]:
     """All kinds of modules in every layer, judged by the policy."""
-    random = Random(seed)
+    policy, random = policy or Policy(), Random(0)
     made = []
     for layer in range(layers):
         for family, (out, into) in FAMILIES.items():
@@ -115,7 +115,7 @@ def report(
             modules=len(modules),
             projected=sum(m.projected for m in modules),
             borderline=sum(m.borderline for m in modules),
-            retained=0.6579665494090222 if modules else None,
+            retained=(0.66 if any(m.projected for m in modules) else 1.0) if modules else None,
             cosine_min=cosines[0] if cosines else None,
             cosine_median=cosines[len(cosines) // 2] if cosines else None,
             cosine_max=cosines[-1] if cosines else None,
