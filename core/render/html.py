@@ -28,12 +28,13 @@ def render_html(report: Report) -> bytes:
     """report.html, byte for byte the same for the same report."""
     css, script = Markup(REPORT_CSS), Markup(REPORT_JS)  # noqa: S704  (ours, and no text of anyone's)
     page = _environment().get_template("report.html")
-    return page.render(css=css, script=script, **_of(report)).encode()
+    return page.render(css=css, script=script, opens=True, **_of(report)).encode()
 
 
 def report_body(report: Report) -> Markup:
-    """What a page of its own shows of the report, under a heading and with `REPORT_CSS`."""
-    body = _environment().get_template("report_body.html").render(**_of(report))
+    """What a page of its own, which says the verdict itself, shows of the report, under a heading
+    and with `REPORT_CSS`."""
+    body = _environment().get_template("report_body.html").render(opens=False, **_of(report))
     return Markup(body)  # noqa: S704  (the template escapes what it is given)
 
 

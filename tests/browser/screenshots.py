@@ -40,7 +40,8 @@ def _pages(browser: Browser, running: Stage, folder: Path) -> None:
             page.screenshot(path=folder / f"home-{look}.png")
             page.goto(f"/jobs/{job}")
             page.get_by_label("τ as a number").fill("0.4")
-            expect(page.locator("#tau-result")).to_contain_text("→")
+            expect(page.get_by_role("button", name="Apply")).to_be_enabled()
+            page.wait_for_timeout(300)  # for the button to have its colour
             page.screenshot(path=folder / f"job-{look}.png", full_page=look == "light")
     with _tab(browser, running, LIGHT) as page:
         page.goto(f"/jobs/{job}/compare?with={other}")
@@ -57,7 +58,8 @@ def _reports(browser: Browser, folder: Path, scratch: Path) -> None:
         saved.write_bytes(render_html(of_layers(layers)))
         page = browser.new_page(**LOOKS[look])
         page.goto(saved.as_uri())
-        page.screenshot(path=folder / f"report-{layers}-layers-{look}.png", clip=_top(page))
+        path = folder / f"report-{layers}-layers-{look}.png"
+        page.screenshot(path=path, clip=_top(page), full_page=True)
         page.close()
 
 
