@@ -65,7 +65,7 @@ class ModuleRow(_Described):
     update_ratio: float | None
     """s·‖B·A‖_F / ‖W‖_F; null where W = 0"""
     projected: bool
-    """chosen, and changed by the method"""
+    """chosen, and changed unless the policy's strength is 0"""
     borderline: bool
     """within 0.005 of the cut that applied"""
     reason: Reason

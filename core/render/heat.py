@@ -46,13 +46,13 @@ def _kind(row: ModuleRow) -> tuple[str, ...]:
 
 
 def _names(kinds: Collection[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
-    """For each the fewest last words that no other ends with, and of many the first and the last
-    two where that is enough."""
+    """For each the fewest last words that no other ends with, and of many words the first and the
+    last two where these are enough."""
     endings = Counter(kind[-words:] for kind in kinds for words in range(1, len(kind) + 1))
-    whole = {kind: _shortest(kind, endings) for kind in kinds}
-    cut = {kind: _cut(words) for kind, words in whole.items()}
+    shortest = {kind: _shortest(kind, endings) for kind in kinds}
+    cut = {kind: _cut(words) for kind, words in shortest.items()}
     uses = Counter(cut.values())
-    return {kind: ".".join(cut[kind] if uses[cut[kind]] == 1 else whole[kind]) for kind in kinds}
+    return {kind: cut[kind] if uses[cut[kind]] == 1 else ".".join(shortest[kind]) for kind in kinds}
 
 
 def _shortest(kind: tuple[str, ...], endings: Mapping[tuple[str, ...], int]) -> tuple[str, ...]:
@@ -60,5 +60,5 @@ def _shortest(kind: tuple[str, ...], endings: Mapping[tuple[str, ...], int]) -> 
     return tuple(word or "…" for word in kind[-words:])
 
 
-def _cut(words: tuple[str, ...]) -> tuple[str, ...]:
-    return words if len(words) <= _WORDS else (words[0], "…", *words[-2:])
+def _cut(words: tuple[str, ...]) -> str:
+    return ".".join(words) if len(words) <= _WORDS else f"{words[0]}…{'.'.join(words[-2:])}"

@@ -24,8 +24,8 @@ LIMITS: Final = (
     " nor the size of an update, and one along any single singular direction of V scores 1.",
     "A threshold does not carry over from one model to another: what is low for one is usual for"
     " the next.",
-    "A projected update loses most of its norm (retained), so that tasks lose accuracy where many"
-    " modules are chosen.",
+    "Projected by safe_lora, an update loses most of its norm (retained), so that tasks lose"
+    " accuracy where many modules are chosen; what other methods leave is no proof of use either.",
     "The lowest cosines can be used up by decoys: modules made to score low. A threshold cannot.",
     "One adapter is judged at a time: two that are harmless apart may not be together.",
 )

@@ -1,6 +1,7 @@
 """Reports of adapters of any size, with plausible numbers."""
 
 from random import Random
+from statistics import median
 from typing import Any
 
 from core.canonical import sha256_hex
@@ -117,7 +118,7 @@ def report(
             borderline=sum(m.borderline for m in modules),
             retained=(0.66 if any(m.projected for m in modules) else 1.0) if modules else None,
             cosine_min=cosines[0] if cosines else None,
-            cosine_median=cosines[len(cosines) // 2] if cosines else None,
+            cosine_median=median(cosines) if cosines else None,
             cosine_max=cosines[-1] if cosines else None,
         ),
         modules=modules,

@@ -33,7 +33,7 @@ def test_a_plain_model_is_layers_by_names() -> None:
     [
         (
             ["encoder.block.3.layer.0.SelfAttention.q", "decoder.block.3.layer.0.SelfAttention.q"],
-            ("encoder.….SelfAttention.q", "decoder.….SelfAttention.q"),
+            ("encoder…SelfAttention.q", "decoder…SelfAttention.q"),
         ),
         (["layers.0.experts.1.w1", "layers.0.experts.2.w1"], ("1.w1", "2.w1")),
         (["layers.0.q_proj", "lm_head"], ("q_proj", "lm_head")),
