@@ -1,4 +1,9 @@
-"""The report as a table in a terminal. Names from the upload are escaped, never interpreted."""
+"""The report in a terminal: as a table of its modules, or as a heat map where they are many.
+
+Names from the upload are escaped, never interpreted.
+"""
+
+from typing import Final
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
@@ -6,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from core.findings import Finding, Outcome, printable, refusals
+from core.render.terminal_heat import Measure, heat
 from core.report import ModuleRow, Report
 from core.selection import Reason
 
@@ -27,9 +33,35 @@ REASONS: dict[Reason, str] = {
 }
 
 
-def print_report(report: Report, console: Console) -> None:
+FEW: Final = 40
+"""Modules that are read one by one."""
+
+
+def print_report(report: Report, console: Console, *, table_by: str) -> None:
+    """The table of a few modules, the heat map of many, and then that `table_by`, a command, prints
+    the table."""
+    if len(report.modules) <= FEW:
+        print_table(report, console)
+        return
+    print_heat_map(report, console)
+    console.print(Text(f"to see each module: {table_by}"), soft_wrap=True)
+
+
+def print_table(report: Report, console: Console) -> None:
     """The module table, its summary line and the findings."""
     console.print(_table(report.modules))
+    _print_outcome(report, console)
+
+
+def print_heat_map(report: Report, console: Console, by: Measure | None = None) -> None:
+    """The heat map, the summary line and the findings."""
+    if report.modules:
+        console.print(heat(report.modules, by, console))
+        console.print()
+    _print_outcome(report, console)
+
+
+def _print_outcome(report: Report, console: Console) -> None:
     console.print(Text(summary_line(report), style="bold"))
     for found in report.findings:
         console.print(finding_text(found))

@@ -69,7 +69,7 @@ def test_wrong_arguments_are_told_from_failures(service: Running) -> None:
     wrong = {
         "source_not_allowed": [fresh_name(), *sources("/etc", "/etc")],
         "source_not_found": [fresh_name(), *sources(GOLDEN / "nowhere", GOLDEN / "aligned")],
-        "validation_failed": ["Not-A-Name", *pair],
+        "small letters": ["Not-A-Name", *pair],
         "alignment_exists": ["tiny", *pair, "--rank", "7"],
         "Missing option": [fresh_name()],
         "is no folder": [fresh_name(), *sources("s3://models/x", GOLDEN / "aligned"), "--dry-run"],
