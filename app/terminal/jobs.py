@@ -1,8 +1,10 @@
 """`safelora-gate jobs`: what became of them, and steering them."""
 
+import re
 import sys
 from collections.abc import Iterator
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -26,6 +28,8 @@ STATES: Final = {
     "cancelled": "yellow",
 }
 """Styles; of a newer gate's states none."""
+ROOM_FOR_METADATA: Final = 100
+_COLUMNS: Final = ("job", "state", "verdict", "alignment", "created", "metadata")
 
 jobs = typer.Typer(no_args_is_help=True, help="See jobs, steer them, bring their results.")
 
@@ -58,15 +62,8 @@ def list_jobs(
     if not found:
         sys.stderr.write("there are no such jobs: `safelora-gate submit` makes one\n")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("job", "state", "verdict", "alignment", "created"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("metadata", overflow="fold")
-    for job in found:
-        cells = [Text(printable(cell)) for cell in _row(job)]
-        cells[1].stylize(STATES.get(job.state, ""))
-        table.add_row(*cells)
-    on_stdout().print(table)
+    console = on_stdout()
+    console.print(_table(found, with_metadata=console.width >= ROOM_FOR_METADATA))
 
 
 @jobs.command()
@@ -157,15 +154,33 @@ def delete(
         sys.stdout.write(f"{printable(job)} is gone\n")
 
 
+def _table(jobs: list[Job], *, with_metadata: bool) -> Table:
+    """Ids are never cut: they are there to be copied."""
+    names = [*_COLUMNS[:-1], *_COLUMNS[-1:] * with_metadata]
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, overflow="fold", no_wrap=name not in ("alignment", "metadata"))
+    for job in jobs:
+        cells = [Text(printable(cell)) for cell in _row(job)[: len(names)]]
+        cells[1].stylize(STATES.get(job.state, ""))
+        table.add_row(*cells)
+    return table
+
+
 def _row(job: Job) -> tuple[str, ...]:
     return (
         job.id,
         job.state,
         job.verdict or "",
         job.alignment.name if job.alignment else "",
-        job.created_at or "",
+        _to_the_second(job.created_at or ""),
         " ".join(f"{name}={text}" for name, text in job.metadata.items()),
     )
+
+
+def _to_the_second(time: str) -> str:
+    """As one reads it: without a fraction."""
+    return re.sub(r"\.\d+", "", time)
 
 
 def _print(job: Job, *, json: bool) -> None:
@@ -181,12 +196,12 @@ def _print(job: Job, *, json: bool) -> None:
 
 
 def _lines(job: Job) -> Iterator[tuple[str, str]]:
-    names = ("job", "state", "verdict", "alignment", "created", "metadata")
-    yield from zip(names, _row(job), strict=True)
+    yield from zip(_COLUMNS, _row(job), strict=True)
     if job.progress:
         at = f"{job.progress.stage}, {job.progress.done} of {job.progress.total} modules"
         yield "progress", at
-    yield "seconds", ", ".join(f"{stage} {spent:.3f}" for stage, spent in job.timings.items())
+    spent = sorted(job.timings.items(), key=itemgetter(1), reverse=True)
+    yield "seconds", ", ".join(f"{stage} {seconds:.3f}" for stage, seconds in spent)
     yield "retry of", job.retry_of or ""
     if job.error:
         yield "error", f"{job.error.code}: {job.error.message}"
@@ -213,6 +228,6 @@ def _next(job: Job) -> Iterator[str]:
     if "report" in job.links:
         yield f"report {job.id}"
     if job.published:
-        yield f"jobs download {job.id} --output FOLDER"
+        yield f"jobs download {job.id} --output DIR"
     if job.state in (JobState.FAILED, JobState.CANCELLED):
         yield f"jobs retry {job.id}"

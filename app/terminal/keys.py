@@ -77,8 +77,8 @@ def create(
     if not re.fullmatch(TENANT_PATTERN, tenant):
         wrong("--tenant takes a-z, 0-9, - and _, 63 characters at most, the first no - and no _")
     if unknown := sorted(set(scope) - set(SCOPES)):
-        known = "\n".join(f"  {name:16} {allowed}" for name, allowed in SCOPES.items())
-        wrong(f"there is no scope {printable(', '.join(unknown))}: the scopes are\n{known}")
+        known = "\n".join(f"{name:16} {allowed}" for name, allowed in SCOPES.items())
+        wrong(f"there is no scope {', '.join(unknown)}: the scopes are", advice=known)
     lasts = None if expires_in is None else _duration("--expires-in", expires_in, least=1)
     with _desk(data) as desk:
         new = desk.keys.create(tenant, scope, lasts)

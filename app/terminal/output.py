@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, NoReturn, Protocol
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core.errors import GateError
 from core.exit_codes import FAILED, WRONG_ARGUMENTS
@@ -93,15 +93,18 @@ def bar(what: str) -> Iterator[Show]:
         TextColumn("{task.description}", markup=False),
         TextColumn("{task.fields[stage]}", markup=False),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[count]}"),
         TimeRemainingColumn(),
         console=console,
         transient=True,
         disable=not console.is_terminal,
     ) as drawn:
-        task = drawn.add_task(what, total=None, stage="")
+        task = drawn.add_task(what, total=None, stage="", count="")
 
         def show(done: int, total: int, stage: str = "") -> None:
-            drawn.update(task, completed=done, total=total or None, stage=printable(stage))
+            count = f"{done}/{total}" if total else ""
+            drawn.update(
+                task, completed=done, total=total or None, stage=printable(stage), count=count
+            )
 
         yield show

@@ -140,7 +140,7 @@ def _end(gate: Gate, job: Job, output: Path | None, *, json: bool) -> None:
         elif not json:
             sys.stdout.write(f"sanitized adapter: {output}\n")
     elif job.published and not json:
-        command = f"safelora-gate jobs download {job.id} --output FOLDER"
+        command = f"safelora-gate jobs download {job.id} --output DIR"
         sys.stderr.write(f"to bring the sanitized adapter here: {command}\n")
 
 
