@@ -39,7 +39,7 @@ ABOVE_ZERO: Final = (
 )
 
 _TICK: Final = 5
-_VANISHING: Final = 1e-300
+_VANISHING, _ABSURD = 1e-300, 1e300
 _NONE, _ABSENT, _PROJECTED = "-", ".", "*"
 
 Value = Callable[[ModuleRow], float | None]
@@ -124,6 +124,7 @@ def _round_above(value: float) -> float:
     """The least number with one digit that is no smaller: 0.5 for 0.47; of a vanishing one 1."""
     if value < _VANISHING:
         return 1.0
+    value = min(value, _ABSURD)
     unit = 10.0 ** math.floor(math.log10(value))
     return next(found for n in range(1, 12) if (found := float(f"{n * unit:.0e}")) >= value)
 

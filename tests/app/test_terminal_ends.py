@@ -230,6 +230,36 @@ def test_what_is_local_is_json_too(tmp_path: Path) -> None:
     assert [each["id"] for each in told("keys", "list", *data)] == [key]
 
 
+def test_a_port_that_is_taken_is_no_rejection() -> None:
+    """1 of `serve`, as of `up`, with what to do."""
+    with scripted(VERSION) as other:
+        done = run("serve", "--port", other.url.rpartition(":")[2])
+    assert (done.exit_code, done.stdout) == (FAILED, "")
+    assert "error [port_unavailable]: 127.0.0.1:" in done.stderr
+    assert "another --host or --port" in done.stderr
+
+
+def test_ids_are_there_to_be_copied() -> None:
+    """In a terminal of 80 columns too; a newer gate's state has no colour, and is shown."""
+    found = [{**ENDED, "id": JOB, "metadata": {"run": "ft-1"}}, job("dissolved")]
+    with scripted(VERSION, says(200, {"jobs": found})) as gate:
+        done = CliRunner().invoke(cli, ["jobs", "list", "--url", gate.url], env={"COLUMNS": "80"})
+    lines = done.stdout.splitlines()
+    assert lines[1].split()[:3] == [JOB, "succeeded", "projected"]
+    assert lines[2].split()[:2] == ["j1", "dissolved"]
+    assert max(len(line) for line in lines) <= 80
+
+
+def test_where_there_is_nothing_it_says_so() -> None:
+    """On stderr, with how to change that; as JSON it is an empty list."""
+    with scripted(VERSION, says(200, {"jobs": []})) as gate:
+        done = run("jobs", "list", "--url", gate.url)
+    assert (done.exit_code, done.stdout) == (DONE, "")
+    assert "safelora-gate submit" in done.stderr
+    with scripted(VERSION, says(200, {"jobs": []})) as gate:
+        assert json.loads(run("jobs", "list", "--url", gate.url, "--json").stdout) == []
+
+
 def test_the_bar_says_the_stage() -> None:
     """On a terminal; stdout stays clean for what comes of it."""
     controller, terminal = pty.openpty()

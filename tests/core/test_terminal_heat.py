@@ -219,7 +219,7 @@ def test_each_family_is_summed_up() -> None:
     assert drawn(modules)[-3].split() == ["q", "5", "2", "0.0000", "0.2000", "0.4000"]
 
 
-@pytest.mark.parametrize("value", [0.0, 1e-308, 1e-30, 7e8, 1e300])
+@pytest.mark.parametrize("value", [0.0, 1e-308, 1e-30, 7e8, 1.7e308])
 def test_numbers_of_any_size_are_drawn(value: float) -> None:
     by: list[Measure] = ["cosine", "retained", "signed", "update_ratio"]
     for measure in by:
@@ -236,6 +236,23 @@ def test_names_move_no_cursor_and_are_no_markup(show: Any) -> None:
     assert "\x1b" not in file.getvalue()
     assert "\u202e" not in file.getvalue()
     assert "[bold red]x" in file.getvalue().replace("\n", "")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 160])
+def test_names_of_modules_are_never_left_out(width: int) -> None:
+    """A narrow terminal has fewer numbers, and says which are missing."""
+    file = StringIO()
+    modules = rows(4)
+    print_table(report(modules), Console(file=file, width=width))
+    lines = file.getvalue().splitlines()
+    assert max(cell_len(line) for line in lines) <= width
+    if width >= 60:
+        assert [line.split()[0] for line in lines[1 : len(modules) + 1]] == [
+            module.name for module in modules
+        ]
+    assert "cosine" in lines[0]
+    assert ("energy" in lines[0]) == (width > 80)
+    assert ("no room for" in file.getvalue()) == (width <= 80)
 
 
 def test_many_modules_are_a_map_and_few_a_table() -> None:

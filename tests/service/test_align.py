@@ -1,5 +1,6 @@
 """`safelora-gate align` against the running service: what it prints, and its exit codes."""
 
+import json
 import os
 import subprocess
 import sys
@@ -91,4 +92,6 @@ def test_dry_run_registers_nothing(service: Running) -> None:
     done = command(service, *arguments, cwd=GOLDEN)
     assert (done.returncode, done.stderr) == (0, "")
     assert "build takes at 1 GB/s" in done.stdout
+    as_json = json.loads(command(service, *arguments, "--json", cwd=GOLDEN).stdout)
+    assert as_json["whole"]["narrow"]["v"] * 2 == as_json["whole"]["wide"]["v"]
     assert service.client.get(f"/v1/alignments/{name}").status_code == 404

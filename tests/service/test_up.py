@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx2
 
 from tests.safelora.serving import says, scripted
+from tests.servers import free_ports
 from tests.service.running import golden_parts
 from tests.service.up import START_SECONDS, key_in, up, url_in
 from tests.worker.making import GOLDEN
@@ -110,6 +111,26 @@ def test_up_keeps_its_keys_and_shows_none_twice(tmp_path: Path) -> None:
         answer = httpx2.get(f"{url}/v1/jobs", headers=headers, trust_env=False)
         assert answer.status_code == 200
     assert len(json.loads((data / "keys.json").read_text())) == 1
+
+
+def test_up_tells_a_program_that_it_is_ready(tmp_path: Path) -> None:
+    """With --json by one line, which has all that is needed, and nothing else on stdout."""
+    (port,) = free_ports(1)
+    where = ["--data", str(tmp_path / "data"), "--port", str(port)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "up", "--json", *where],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        headers = {"Authorization": f"Bearer {told['key']}"}
+        answer = httpx2.get(f"{told['url']}/v1/jobs", headers=headers, trust_env=False)
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.read() == ""
+        assert process.wait(60) == 0
+    assert answer.status_code == 200
+    assert told["url"] == f"http://127.0.0.1:{port}"
 
 
 def test_up_says_which_part_ended(tmp_path: Path) -> None:
