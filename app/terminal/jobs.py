@@ -31,7 +31,9 @@ STATES: Final = {
 ROOM_FOR_METADATA: Final = 100
 _COLUMNS: Final = ("job", "state", "verdict", "alignment", "created", "metadata")
 
-jobs = typer.Typer(no_args_is_help=True, help="See jobs, steer them, bring their results.")
+jobs = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="See jobs, steer them, bring their results."
+)
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="a job's id")]
 

@@ -29,6 +29,7 @@ from core.store.settings import StoreSettings
 
 keys_cli = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     help="API keys in the gate's store. A running gate knows of a change within five seconds.",
 )
 

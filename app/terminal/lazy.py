@@ -34,14 +34,19 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         """The command itself, for the words of a command line."""
         name, listed, rest = super().resolve_command(ctx, args)
-        return name, listed and _loaded(self.table[str(name)]), rest
+        return name, listed and load(self.table[str(name)]), rest
 
 
-def _loaded(command: Command) -> Any:
+def load(command: Command) -> Any:
+    """The command itself. Its help is wrapped by the terminal alone, not where its source is."""
     module, _, name = command.place.partition(":")
     found = getattr(import_module(module), name)
-    if isinstance(found, typer.Typer):
-        return typer.main.get_command(found)
-    alone = typer.Typer(add_completion=False)
-    alone.command()(found)
-    return typer.main.get_command(alone)
+    if not isinstance(found, typer.Typer):
+        alone = typer.Typer(add_completion=False)
+        alone.command()(found)
+        found = alone
+    loaded: Any = typer.main.get_command(found)
+    for each in (loaded, *getattr(loaded, "commands", {}).values()):
+        paragraphs = (each.help or "").split("\n\n")
+        each.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    return loaded

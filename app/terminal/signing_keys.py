@@ -18,6 +18,7 @@ from core.store import open_store
 
 signing_keys = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     help="The keys that results are attested with. They act on the object store and the key file of"
     " the environment's settings (SAFELORA_…). Exit code 0 done, 1 failed, 2 wrong arguments.",
 )
