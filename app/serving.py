@@ -8,9 +8,8 @@ import uvicorn
 
 from app.connections import PatientProtocol
 from app.main import create_app
+from core.exit_codes import FAILED
 from core.settings import Settings
-
-_NOT_STARTED = 3  # uvicorn's own exit code for it
 
 
 class _Server(uvicorn.Server):
@@ -31,4 +30,4 @@ def run(settings: Settings, host: str, port: int) -> None:
     with suppress(KeyboardInterrupt):  # raised again once all is let go of
         server.run()
     if not server.started:
-        sys.exit(_NOT_STARTED)
+        sys.exit(FAILED)

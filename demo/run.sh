@@ -68,7 +68,7 @@ echo "job $job: $state"
 
 say "the report, layer by layer"
 ask "$url/v1/jobs/$job/report.json" >"$data/report.json"
-safelora-gate show "$data/report.json"
+safelora-gate report --table "$data/report.json"
 
 say "downloading the sanitized adapter"
 mkdir -p "$data/sanitized"

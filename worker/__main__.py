@@ -6,10 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from core.exit_codes import WRONG_ARGUMENTS
 from core.settings import SettingsInvalid, load_settings
 from worker.waiting import wait_asleep
-
-WRONG_SETTINGS = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings()
     except SettingsInvalid as error:
         sys.stderr.write(f"{error.message}\n")
-        return WRONG_SETTINGS
+        return WRONG_ARGUMENTS
     if parsed.command == "courier":
         from worker.courier import run_process as run_courier
 

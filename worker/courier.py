@@ -13,6 +13,7 @@ from functools import partial
 from threading import Event, Thread
 
 from core.errors import GateError, StoreError
+from core.exit_codes import DONE
 from core.findings import finding
 from core.jobs import JobFailure, JobRequest, JobResult, JobState, now
 from core.queue import JobQueue, build_id, connect
@@ -173,4 +174,4 @@ def run_process(settings: Settings) -> int:
     queue = JobQueue(redis, settings.queue, settings.tenants)
     with delivering(records, redis, settings.webhooks, stop):
         run_courier(records, queue, settings.retention, stop)
-    return 0
+    return DONE

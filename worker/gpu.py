@@ -27,6 +27,7 @@ from rq.serializers import JSONSerializer
 
 from core.attestation.keys import SigningKeyUnusable
 from core.errors import QueueError
+from core.exit_codes import DONE, WRONG_ARGUMENTS
 from core.queue import JobQueue, connect
 from core.settings import Settings
 from core.sources import S3Sources
@@ -40,7 +41,6 @@ from worker.workshop import Workshop, choose_device
 
 PUT_BACK = (Drained, StoreAway, SystemExit)  # a second SIGTERM is a SystemExit
 RQ_EXTRA_SECONDS = 15  # RQ blocks on the queue for its worker's time to live less these
-WRONG_SETTINGS = 2
 REDIS_WAIT = 5.0  # seconds between two looks whether Redis is back
 
 _log = logging.getLogger(__name__)
@@ -209,7 +209,7 @@ def run_process(settings: Settings) -> int:
         check_key(settings.attestation, workshop.store)
     except SigningKeyUnusable as error:
         _log.error("not started: %s", error)
-        return WRONG_SETTINGS
+        return WRONG_ARGUMENTS
     try:
         workshop.tidy()
     except OSError as error:
@@ -228,4 +228,4 @@ def run_process(settings: Settings) -> int:
                 _log.warning("Redis is away: %s", error)
             interrupts.drain.wait(1.0)
     workshop.scratch.close()
-    return 0
+    return DONE

@@ -1,6 +1,7 @@
 """One adapter, no service: `python -m worker sanitize`."""
 
 import argparse
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from core.alignments import DEFAULT_RANK, is_model_name
 from core.attestation.keys import SigningKey, SigningKeyUnusable
 from core.canonical import pretty_json
 from core.errors import AdapterRejected, GateError, RequestError
+from core.exit_codes import DONE, FAILED, REJECTED, WRONG_ARGUMENTS
 from core.policy import Policy, parse_policy
 from core.render.html import render_html
 from core.render.terminal import finding_text, print_report
@@ -29,7 +31,6 @@ from worker.attesting import attest_offline
 from worker.pipeline import BaseNames, sanitize
 from worker.tracking import Tracker
 
-DONE, FAILED, WRONG_ARGUMENTS, REJECTED = 0, 1, 2, 3
 TIMINGS_JSON = "timings.json"
 
 
@@ -76,13 +77,14 @@ def _sanitize(arguments: argparse.Namespace, policy: Policy, key: SigningKey | N
         output.mkdir(exist_ok=True)
         for file in made.iterdir():
             file.replace(output / file.name)
-    _print(report, timings)
+    _print(report, timings, output)
     return DONE
 
 
-def _print(report: Report, timings: dict[str, float]) -> None:
+def _print(report: Report, timings: dict[str, float], output: Path) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-    print_report(report, console)
+    table_by = f"safelora-gate report {shlex.quote(str(output))} --table"
+    print_report(report, console, table_by=table_by)
     stages = ", ".join(f"{stage} {seconds:.3f}" for stage, seconds in timings.items())
     console.print(f"seconds: {stages}")
 

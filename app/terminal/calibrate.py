@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from app.terminal.calibrating import (
     AdapterRefused,
@@ -16,12 +15,13 @@ from app.terminal.calibrating import (
     find_folders,
     ready_alignment,
 )
-from app.terminal.gates import HERE, AllowHttp, Key, Url, open_gate, told
-from app.terminal.output import FAILED, Show, bar, fail, wrong
+from app.terminal.gates import HERE, AllowHttp, Key, Url, at_gate
+from app.terminal.output import AsJson, Show, bar, fail, on_stderr, on_stdout, using, wrong
 from core.alignments import NAME_PATTERN
 from core.calibration.knobs import KnobName, first_knob, knob_of
 from core.calibration.measured import Measured
 from core.calibration.record import CalibratedAlignment, Calibration, compare
+from core.errors import GateError
 from core.floor import below_floor
 from core.policy import MethodName, Policy
 from core.render.calibration import calibration_svg, print_calibration
@@ -58,6 +58,7 @@ def calibrate(
     url: Url = HERE,
     key: Key = None,
     allow_http: AllowHttp = False,
+    json: AsJson = False,
 ) -> None:
     """Score your own adapters and propose a setting, with the trade-off as a picture.
 
@@ -72,17 +73,20 @@ def calibrate(
         wrong(str(error))
     target = output or Path(f"calibration-{alignment}")
     stopped = "stopped; what was scored is kept by the gate, which goes on scoring"
-    try:
-        with told(stopped), open_gate(url, key, allow_http=allow_http) as gate:
-            gate.version()  # a gate that is not there is not waited for
-            calibration, default = _compared(gate, alignment, folders, method, by, keep)
-            width = None if sys.stdout.isatty() else 160
-            print_calibration(calibration, Console(highlight=False, width=width))
-            _save(calibration, target)
-            if write:
-                _write(gate, calibration, default, force=force)
-    except OSError as error:
-        wrong(f"{error.filename or target} cannot be used: {error.strerror}")
+    with (
+        using(target),
+        at_gate(url, key, allow_http=allow_http, interrupted=stopped) as gate,
+    ):
+        gate.version()  # a gate that is not there is not waited for
+        calibration, default = _compared(gate, alignment, folders, method, by, keep)
+        saved = _save(calibration, target)
+        if json:
+            sys.stdout.write(calibration.as_bytes().decode())
+        else:
+            print_calibration(calibration, on_stdout())
+            sys.stdout.writelines(f"{path}\n" for path in saved)
+        if write:
+            _write(gate, calibration, default, force=force, json=json)
 
 
 def _check(
@@ -128,29 +132,32 @@ def _compared(
     return calibration, found.default_policy
 
 
-def _save(calibration: Calibration, folder: Path) -> None:
+def _save(calibration: Calibration, folder: Path) -> list[Path]:
+    """The files that it lies in."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {
-        "calibration.json": calibration.as_bytes(),
-        "calibration.svg": calibration_svg(calibration),
+        folder / "calibration.json": calibration.as_bytes(),
+        folder / "calibration.svg": calibration_svg(calibration),
     }
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-        sys.stdout.write(f"{folder / name}\n")
+    for path, data in files.items():
+        path.write_bytes(data)
+    return list(files)
 
 
-def _write(gate: Gate, calibration: Calibration, before: Policy, *, force: bool) -> None:
+def _write(
+    gate: Gate, calibration: Calibration, before: Policy, *, force: bool, json: bool
+) -> None:
     name = calibration.alignment.name
     if calibration.proposal is None or not (calibration.recommended or force):
         advice = "nothing is proposed" if calibration.proposal is None else "--force writes it"
-        sys.stderr.write(
-            f"error [not_recommended]: the default policy of {name} is as it was: see above;"
-            f" {advice}\n"
+        raise GateError(
+            f"the default policy of {name} is as it was: see above; {advice}",
+            code="not_recommended",
         )
-        raise typer.Exit(FAILED)
     policy = calibration.proposal.policy
     gate.set_policies(name, default_policy=policy.as_json())
-    sys.stdout.write(f"this is now the default policy of {name}\n")
+    if not json:
+        sys.stdout.write(f"this is now the default policy of {name}\n")
     if weaker := below_floor(policy, before):
         sys.stderr.write(
             "warning [weaker_than_before]: than the default policy before it, or not comparable, in"
@@ -170,6 +177,6 @@ def _measured(
 
 
 def _list_findings(error: AdapterRefused) -> None:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = on_stderr()
     for found in error.findings:
         console.print(finding_text(found))

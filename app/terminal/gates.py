@@ -7,8 +7,10 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from app.terminal.output import INTERRUPTED, fail, refused, wrong
+from app.terminal.advice import advice
+from app.terminal.output import fail, refused, wrong
 from core.errors import GateError
+from core.exit_codes import INTERRUPTED
 from safelora import Gate, NoGate, Patience, RequestRefused, Unavailable, UsageError
 from safelora import GateError as ClientError
 from safelora.address import DEFAULT_URL
@@ -21,18 +23,26 @@ Key = Annotated[str | None, typer.Option(envvar="SAFELORA_KEY", help="a key of t
 AllowHttp = Annotated[
     bool, typer.Option("--allow-http", help="send the key over http:// to another machine, too")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="print what the gate answers, as JSON")]
 HERE: Final = DEFAULT_URL
 
 
-def open_gate(url: str, key: str | None, *, allow_http: bool = False) -> Gate:
-    """The gate at `url`, or exit 2 for what is no address, or no key."""
+@contextmanager
+def at_gate(
+    url: str, key: str | None, *, allow_http: bool, interrupted: str | Callable[[], str] = "stopped"
+) -> Iterator[Gate]:
+    """The gate at `url`. Ends the command, with what to do, for what the gate or its client has to
+    say, and with the words of `interrupted` for Ctrl-C."""
     try:
-        return Gate(url, key, allow_http=allow_http, patience=PATIENCE)
-    except UsageError as error:
-        if url.startswith("http:") and "over http://" in error.detail:
-            wrong(f"{error.detail}: --allow-http")
-        wrong(error.detail)
+        with _open(url, key, allow_http=allow_http) as gate:
+            yield gate
+    except (RequestRefused, NoGate, UsageError) as error:
+        refused(error, advice(error, url))
+    except ClientError as error:
+        fail(error, advice(error, url))
+    except GateError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        _stop(interrupted if isinstance(interrupted, str) else interrupted())
 
 
 @contextmanager
@@ -48,20 +58,15 @@ def once_it_answers(kept: str) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def told(on_interrupt: str | Callable[[], str]) -> Iterator[None]:
-    """Ends the command for what the gate, or its client, has to say."""
+def _open(url: str, key: str | None, *, allow_http: bool) -> Gate:
     try:
-        yield
-    except (RequestRefused, NoGate, UsageError) as error:
-        refused(error)
-    except (ClientError, GateError) as error:
-        fail(error)
-    except KeyboardInterrupt:
-        words = on_interrupt if isinstance(on_interrupt, str) else on_interrupt()
-        interrupted(words)
+        return Gate(url, key, allow_http=allow_http, patience=PATIENCE)
+    except UsageError as error:
+        if url.startswith("http:") and "over http://" in error.detail:
+            wrong(f"{error.detail}: --allow-http")
+        wrong(f"--url {url}: {error.detail}" if "url must" in error.detail else error.detail)
 
 
-def interrupted(words: str) -> NoReturn:
+def _stop(words: str) -> NoReturn:
     sys.stderr.write(f"{words}\n")
     raise typer.Exit(INTERRUPTED) from None

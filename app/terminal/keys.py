@@ -1,6 +1,5 @@
 """`safelora-gate keys`: API keys made, listed, revoked and rotated in the gate's store."""
 
-import json
 import os
 import re
 import sys
@@ -13,13 +12,13 @@ from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from app.access.audit import AuditLog
-from app.terminal.output import FAILED, fail, wrong
+from app.terminal.output import AsJson, fail, on_stdout, print_json, wrong
 from app.terminal.stack import Layout
 from core.errors import GateError, RecordUnreadable
+from core.exit_codes import FAILED
 from core.findings import printable
 from core.jobs import TENANT_PATTERN
 from core.keys import KeyRecord, Keys, NewKey
@@ -30,6 +29,7 @@ from core.store.settings import StoreSettings
 
 keys_cli = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     help="API keys in the gate's store. A running gate knows of a change within five seconds.",
 )
 
@@ -37,11 +37,14 @@ Data = Annotated[
     Path | None,
     typer.Option(help="folder of `safelora-gate up`; else the store of the environment"),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 KeyId = Annotated[str, typer.Argument(help="the key's id: see `safelora-gate keys list`")]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _LONGEST = timedelta(days=36_500)
+
+
+def _scopes() -> list[tuple[str, str]]:
+    return list(SCOPES.items())
 
 
 @dataclass(frozen=True)
@@ -60,31 +63,34 @@ class _Desk:
 def create(
     tenant: Annotated[str, typer.Option(help="whose key it is")],
     scope: Annotated[
-        list[str], typer.Option(help=f"what it may do; repeatable: {', '.join(SCOPES)}")
+        list[str],
+        typer.Option(
+            help=f"what it may do; repeatable: {', '.join(SCOPES)}", autocompletion=_scopes
+        ),
     ],
     expires_in: Annotated[
         str | None, typer.Option(help="how long it is good, as 90d, 12h; else for ever")
     ] = None,
-    as_json: AsJson = False,
+    json: AsJson = False,
     data: Data = None,
 ) -> None:
     """Make a key and print it, once: the store keeps its SHA-256 only."""
     if not re.fullmatch(TENANT_PATTERN, tenant):
         wrong("--tenant takes a-z, 0-9, - and _, 63 characters at most, the first no - and no _")
     if unknown := sorted(set(scope) - set(SCOPES)):
-        known = "\n".join(f"  {name:16} {allowed}" for name, allowed in SCOPES.items())
-        wrong(f"there is no scope {printable(', '.join(unknown))}: the scopes are\n{known}")
+        known = "\n".join(f"{name:16} {allowed}" for name, allowed in SCOPES.items())
+        wrong(f"there is no scope {', '.join(unknown)}: the scopes are", advice=known)
     lasts = None if expires_in is None else _duration("--expires-in", expires_in, least=1)
     with _desk(data) as desk:
         new = desk.keys.create(tenant, scope, lasts)
-        _print_new(new, {}, as_json=as_json)
+        _print_new(new, {}, json=json)
         desk.told("keys.create", new.record)
 
 
 @keys_cli.command(name="list")
 def list_keys(
     tenant: Annotated[str | None, typer.Option(help="only those of this tenant")] = None,
-    as_json: AsJson = False,
+    json: AsJson = False,
     data: Data = None,
 ) -> None:
     """List the keys of the store, the newest last. Those of SAFELORA_ACCESS__KEYS are not in it.
@@ -94,10 +100,15 @@ def list_keys(
     with _desk(data) as desk:
         records, unreadable = _all(desk.keys)
     shown = [record for record in records if tenant in (None, record.tenant)]
-    if as_json:
-        sys.stdout.write(json.dumps([_public(record) for record in shown], indent=1) + "\n")
-    else:
+    if json:
+        print_json([_public(record) for record in shown])
+    elif shown or unreadable:
         _print_table(shown)
+    else:
+        sys.stderr.write(
+            "there are no such keys in this store: --data names the folder of `safelora-gate up`,"
+            " and `safelora-gate keys create` makes one\n"
+        )
     for error in unreadable:
         sys.stderr.write(f"error [{error.code}]: {printable(error.message)}\n")
     if unreadable:
@@ -105,12 +116,15 @@ def list_keys(
 
 
 @keys_cli.command()
-def revoke(key_id: KeyId, data: Data = None) -> None:
+def revoke(key_id: KeyId, json: AsJson = False, data: Data = None) -> None:
     """Make a key useless, for ever: within five seconds at every gate."""
     with _desk(data) as desk:
         revoked = desk.keys.revoke(_found(desk.keys, key_id))
         desk.told("keys.revoke", revoked)
-    sys.stdout.write(f"{revoked.id} of tenant {revoked.tenant} is revoked\n")
+    if json:
+        print_json(_public(revoked))
+    else:
+        sys.stdout.write(f"{revoked.id} of tenant {revoked.tenant} is revoked\n")
 
 
 @keys_cli.command()
@@ -120,7 +134,7 @@ def rotate(
     expires_in: Annotated[
         str | None, typer.Option(help="how long the new key is good; else as long as the old was")
     ] = None,
-    as_json: AsJson = False,
+    json: AsJson = False,
     data: Data = None,
 ) -> None:
     """Make a new key for the same tenant and scopes; the old one expires after the overlap."""
@@ -136,16 +150,16 @@ def rotate(
         try:
             ending = desk.keys.replace(old, new.record.id, datetime.now(UTC) + both_good)
         except GateError as error:
-            _print_new(new, {}, as_json=as_json)
+            _print_new(new, {}, json=json)
             desk.told("keys.create", new.record)
             raise GateError(
                 f"the new key is made, and the old one does not expire: {error.message} Once it is"
                 f" not used any more: safelora-gate keys revoke {old.id}",
                 code=error.code,
             ) from error
-        _print_new(new, {"replaces": _public(ending)}, as_json=as_json)
+        _print_new(new, {"replaces": _public(ending)}, json=json)
         desk.told("keys.rotate", old, new_key=new.record.id)
-    if not as_json:
+    if not json:
         sys.stderr.write(f"the old key {old.id} is good until {ending.expires_at}\n")
 
 
@@ -156,7 +170,7 @@ def _desk(data: Path | None) -> Iterator[_Desk]:
         store_settings, access = _places(data)
         desk_audit = AuditLog(access)
     except SettingsInvalid as error:
-        wrong(error.message)
+        wrong(error.message, code=error.code)
     store = open_store(store_settings)
     try:
         yield _Desk(Keys(store), desk_audit)
@@ -221,15 +235,15 @@ def _public(record: KeyRecord) -> dict[str, Any]:
     return {**shown, "state": record.state(datetime.now(UTC))}
 
 
-def _print_new(new: NewKey, more: dict[str, Any], *, as_json: bool) -> None:
+def _print_new(new: NewKey, more: dict[str, Any], *, json: bool) -> None:
     """The key alone on stdout, for `KEY=$(…)`; flushed, since nothing else will ever show it."""
-    if as_json:
+    if json:
         document = {"key": new.text, **_public(new.record), **more}
-        sys.stdout.write(json.dumps(document, indent=1) + "\n")
+        print_json(document)
     else:
         sys.stdout.write(f"{new.text}\n")
     sys.stdout.flush()
-    if not as_json:
+    if not json:
         record = new.record
         sys.stderr.write(
             f"key {record.id} of tenant {record.tenant}, for {', '.join(record.scopes)}, good"
@@ -252,5 +266,4 @@ def _print_table(records: list[KeyRecord]) -> None:
             record.expires_at or "never",
             record.state(at),
         )
-    width = None if sys.stdout.isatty() else 160
-    Console(highlight=False, markup=False, width=width).print(table)
+    on_stdout().print(table)

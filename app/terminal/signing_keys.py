@@ -6,12 +6,11 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from app.terminal.output import fail, refused, wrong
+from app.terminal.output import AsJson, fail, print_json, refused, wrong
 from app.terminal.stack import Layout
 from core.attestation.keeping import create_key, retire_key, rotate_key
 from core.attestation.keys import SigningKey
 from core.attestation.published import KeyRecord, PublishedKeys
-from core.canonical import pretty_json
 from core.errors import GateError, RequestError
 from core.jobs import now
 from core.settings import Settings, SettingsInvalid, load_settings
@@ -19,6 +18,7 @@ from core.store import open_store
 
 signing_keys = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     help="The keys that results are attested with. They act on the object store and the key file of"
     " the environment's settings (SAFELORA_…). Exit code 0 done, 1 failed, 2 wrong arguments.",
 )
@@ -29,52 +29,59 @@ Data = Annotated[
 
 
 @signing_keys.command()
-def create(data: Data = None) -> None:
+def create(json: AsJson = False, data: Data = None) -> None:
     """Make the key that SAFELORA_ATTESTATION__KEY names, unless it is there, and publish it."""
     settings = _settings(data)
     try:
         record = create_key(_key_file(settings), _published(settings), now())
     except (GateError, OSError) as error:
         _end(error)
-    sys.stdout.write(f"{record.kid} signs results from now on\n")
+    _print(record, f"{record.kid} signs results from now on", json=json)
 
 
 @signing_keys.command(name="list")
 def list_keys(
+    json: AsJson = False,
     data: Data = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="as the gate answers at its well-known address")
-    ] = False,
 ) -> None:
-    """Print the published keys, oldest first."""
+    """Print the published keys, oldest first.
+
+    With --json as the gate answers at its well-known address.
+    """
     settings = _settings(data)
     try:
         published = _published(settings)
         if json:
-            sys.stdout.write(pretty_json(published.as_json()).decode())
+            print_json(published.as_json())
             return
         records = sorted(published.all(), key=lambda record: record.created_at)
         signing = _signing(settings)
     except (GateError, OSError) as error:
         _end(error)
+    if not records:
+        sys.stderr.write(
+            "there are no keys in this store: --data names the folder of `safelora-gate up`, and"
+            " `safelora-gate signing-keys create` makes one\n"
+        )
     for record in records:
         sys.stdout.write(f"{record.kid}  {record.created_at}  {_state(record, signing)}\n")
 
 
 @signing_keys.command()
-def rotate(data: Data = None) -> None:
+def rotate(json: AsJson = False, data: Data = None) -> None:
     """Sign with a new key from the next result on. What the old one signed still verifies."""
     settings = _settings(data)
     try:
         record = rotate_key(_key_file(settings), _published(settings), now())
     except (GateError, OSError) as error:
         _end(error)
-    sys.stdout.write(f"{record.kid} signs results from now on\n")
+    _print(record, f"{record.kid} signs results from now on", json=json)
 
 
 @signing_keys.command()
 def retire(
     kid: Annotated[str, typer.Argument(help="the key's id, as `list` prints it")],
+    json: AsJson = False,
     data: Data = None,
 ) -> None:
     """Have nothing count any more that a key signed; it cannot be undone.
@@ -86,7 +93,7 @@ def retire(
         record = retire_key(kid, settings.attestation.key, _published(settings), now())
     except (GateError, OSError) as error:
         _end(error)
-    sys.stdout.write(f"{record.kid} is retired: verifiers must fetch the keys anew\n")
+    _print(record, f"{record.kid} is retired: verifiers must fetch the keys anew", json=json)
 
 
 def ensure_key(layout: Layout) -> str:
@@ -98,11 +105,18 @@ def ensure_key(layout: Layout) -> str:
     return create_key(layout.signing_key, _published(settings), now()).kid
 
 
+def _print(record: KeyRecord, words: str, *, json: bool) -> None:
+    if json:
+        print_json(record.model_dump(mode="json"))
+    else:
+        sys.stdout.write(f"{words}\n")
+
+
 def _settings(data: Path | None) -> Settings:
     try:
         settings = load_settings()
     except SettingsInvalid as error:
-        wrong(error.message)
+        wrong(error.message, code=error.code)
     return settings if data is None else _of_layout(settings, Layout(data))
 
 

@@ -26,9 +26,13 @@ TAIL_BYTES = 2000
 
 
 class StackError(GateError):
-    """A part did not start, or ended by itself; the message has the end of its log."""
+    """A part did not start, or ended by itself; `log` is the end of what it said."""
 
     code = "stack_failed"
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log
 
 
 @dataclass(frozen=True)
@@ -150,18 +154,18 @@ class Stack:
         while not ready():
             self._check()
             if time.monotonic() > deadline:
-                raise StackError(
-                    f"{name} did not get ready in {START_SECONDS:.0f} s\n{self._tail(name)}"
-                )
+                words = f"{name} did not get ready in {START_SECONDS:.0f} s"
+                raise StackError(words, self._tail(name))
             time.sleep(0.1)
 
     def _check(self) -> None:
         for name, part in self._parts:
             if part.poll() is not None:
-                raise StackError(f"{name} ended with code {part.returncode}\n{self._tail(name)}")
+                raise StackError(f"{name} ended with code {part.returncode}", self._tail(name))
 
     def _tail(self, name: str) -> str:
-        return self.log(name).read_bytes()[-TAIL_BYTES:].decode(errors="replace")
+        end = self.log(name).read_bytes()[-TAIL_BYTES:].decode(errors="replace")
+        return f"{self.log(name)} ends with:\n{end}"
 
 
 def start_all(

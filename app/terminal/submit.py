@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from app.terminal.gates import HERE, AllowHttp, AsJson, Key, Url, once_it_answers, open_gate, told
-from app.terminal.output import FAILED, REJECTED, bar, wrong
+from app.terminal.gates import HERE, AllowHttp, Key, Url, at_gate, once_it_answers
+from app.terminal.output import AsJson, bar, fail, on_stderr, on_stdout, print_json, using, wrong
 from app.terminal.submitting import (
     as_json,
     bring,
@@ -22,11 +21,12 @@ from app.terminal.submitting import (
     report_of,
     source_of,
 )
+from core.exit_codes import REJECTED
 from core.findings import Finding, printable
 from core.render.terminal import finding_text, print_report, summary_line
 from core.report import Report
 from safelora import Finding as Found
-from safelora import Gate, Job, RequestRefused
+from safelora import Gate, GateFailed, Job, RequestRefused
 
 
 def submit(
@@ -56,7 +56,7 @@ def submit(
     key: Key = None,
     allow_http: AllowHttp = False,
 ) -> None:
-    """Post an adapter, follow its job, print the table, and bring the result here.
+    """Post an adapter, follow its job, print its report, and bring the result here.
 
     Exit code 0 done; 3 the adapter is rejected, its findings on stderr and nothing written; 2 wrong
     arguments, or the gate does not take the request; 1 the job or the gate failed.
@@ -74,29 +74,29 @@ def submit(
 
     if no_wait and output is not None:
         wrong("--output needs the result: leave --no-wait out")
-    try:
-        with told(how_to_go_on), open_gate(url, key, allow_http=allow_http) as gate:
-            check_output(output)
-            given = policy_of(policy)
-            labels = metadata_of(metadata or [])
-            gate.version()  # a gate that is not there is not waited for
-            with _rejected_while_it_arrived():
-                job = gate.submit(
-                    source_of(source),
-                    alignment=alignment,
-                    policy=given,
-                    destination=destination,
-                    callback_url=callback_url,
-                    metadata=labels or None,
-                )
-            if no_wait:
-                sys.stdout.write(f"{as_json(job) if json else job.id}\n")
-                return
-            with bar(f"job {job.id}") as show, once_it_answers(f"Job {job.id} is kept"):
-                job = follow(gate, job, show)
-            _end(gate, job, output, json=json)
-    except OSError as error:
-        wrong(f"{error.filename or output} cannot be used: {error.strerror}")
+    with (
+        using(output),
+        at_gate(url, key, allow_http=allow_http, interrupted=how_to_go_on) as gate,
+    ):
+        check_output(output)
+        given = policy_of(policy)
+        labels = metadata_of(metadata or [])
+        gate.version()  # a gate that is not there is not waited for
+        with _rejected_while_it_arrived(), bar("sending"):
+            job = gate.submit(
+                source_of(source),
+                alignment=alignment,
+                policy=given,
+                destination=destination,
+                callback_url=callback_url,
+                metadata=labels or None,
+            )
+        if no_wait:
+            _print_accepted(job, json=json)
+            return
+        with bar(f"job {job.id}") as show, once_it_answers(f"Job {job.id} is kept"):
+            job = follow(gate, job, show)
+        _end(gate, job, output, json=json)
 
 
 @contextmanager
@@ -113,13 +113,20 @@ def _rejected_while_it_arrived() -> Iterator[None]:
         raise typer.Exit(REJECTED) from error
 
 
+def _print_accepted(job: Job, *, json: bool) -> None:
+    if json:
+        print_json(as_json(job))
+    else:
+        sys.stdout.write(f"{job.id}\n")
+
+
 def _end(gate: Gate, job: Job, output: Path | None, *, json: bool) -> None:
     if json:
-        sys.stdout.write(f"{as_json(job)}\n")
+        print_json(as_json(job))
     if job.state not in ("succeeded", "rejected"):
         why = f": {job.error.code}: {job.error.message}" if job.error else ""
-        sys.stderr.write(f"error [job_{job.state}]: job {job.id} {printable(job.state + why)}\n")
-        raise typer.Exit(FAILED)
+        again = f"To do it again: safelora-gate jobs retry {job.id}"
+        fail(GateFailed(f"job {job.id} {job.state}{why}", code=f"job_{job.state}"), again)
     data, report = report_of(gate, job)
     if job.state == "rejected":
         _list_report(job, report)
@@ -132,14 +139,16 @@ def _end(gate: Gate, job: Job, output: Path | None, *, json: bool) -> None:
             sys.stderr.write("the policy only scores: there is a report, and no adapter\n")
         elif not json:
             sys.stdout.write(f"sanitized adapter: {output}\n")
+    elif job.published and not json:
+        command = f"safelora-gate jobs download {job.id} --output DIR"
+        sys.stderr.write(f"to bring the sanitized adapter here: {command}\n")
 
 
 def _print_report(job: Job, report: Report | None) -> None:
     if report is None:
         sys.stdout.write(f"{job.verdict}: the report is of another version: --json, or the gate\n")
         return
-    width = None if sys.stdout.isatty() else 160
-    print_report(report, Console(highlight=False, width=width))
+    print_report(report, on_stdout(), table_by=f"safelora-gate report {job.id} --table")
 
 
 def _list_report(job: Job, report: Report | None) -> None:
@@ -147,18 +156,14 @@ def _list_report(job: Job, report: Report | None) -> None:
         _list_findings(job.findings)
         return
     _list_findings(report.findings)
-    _on_stderr().print(summary_line(report), markup=False)
+    on_stderr().print(summary_line(report), markup=False)
 
 
 def _list_findings(findings: Sequence[Found | Finding]) -> None:
-    console = _on_stderr()
+    console = on_stderr()
     for found in findings:
         if isinstance(found, Finding):
             console.print(finding_text(found))
         else:
             words = f"{found.outcome} {found.code}: {found.kind} {found.subject} {found.detail}"
             sys.stderr.write(f"{printable(words)}\n")
-
-
-def _on_stderr() -> Console:
-    return Console(stderr=True, highlight=False, soft_wrap=True)

@@ -1,6 +1,5 @@
 """An adapter submitted over HTTP, followed and brought back: what `safelora-gate submit` does."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +13,7 @@ from core.findings import Finding
 from core.report import Report
 from core.store.layout import REPORT_JSON
 from safelora import Finding as Found
-from safelora import Gate, Job, RequestRefused, UsageError
+from safelora import Gate, Job, Progress, RequestRefused, UsageError
 
 _FINDING: TypeAdapter[Finding | Found] = TypeAdapter(
     Annotated[Finding | Found, Field(union_mode="left_to_right")]
@@ -33,8 +32,14 @@ def policy_of(given: str | None) -> dict[str, Any] | None:
     inline = given.lstrip().startswith("{")
     try:
         policy = parse_json_strictly(given.encode() if inline else Path(given).read_bytes())
-    except (ValueError, OSError) as error:
-        raise UsageError(f"--policy is neither JSON nor a file of it: {error}") from error
+    except OSError as error:
+        raise UsageError(
+            f'--policy {given}: {error.strerror}; give JSON, as \'{{"method": "zero"}}\', or a file'
+            " that holds it"
+        ) from error
+    except ValueError as error:
+        where = "" if inline else f" {given}"
+        raise UsageError(f"--policy{where} is not JSON: {error}") from error
     if not isinstance(policy, dict):
         raise UsageError("--policy is no JSON object")
     return policy
@@ -44,25 +49,27 @@ def metadata_of(given: Sequence[str]) -> dict[str, str]:
     """From `name=text`. Raises `UsageError`."""
     pairs = [each.partition("=") for each in given]
     if any(not (name and sign) for name, sign, _ in pairs):
-        raise UsageError("--metadata is as name=text")
+        raise UsageError("--metadata is given as name=text, as --metadata run=ft-1")
     return {name: text for name, _, text in pairs}
 
 
 def check_output(folder: Path | None) -> None:
     """Raises `UsageError` for what would be written over."""
     if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"--output {folder} exists and is not empty")
+        raise UsageError(f"--output {folder} exists and is not empty: give a new folder")
 
 
 def follow(gate: Gate, job: Job, show: Show) -> Job:
-    """The job once it has ended; calls `show(done, total)` as modules are done."""
+    """The job once it has ended; calls `show` as it goes on."""
     if job.ended:
         return job
     for event in gate.events(job):
         if event.progress is not None:
-            show(event.progress.done, event.progress.total)
+            show(event.progress.done, event.progress.total, event.progress.stage)
         elif event.job is not None:
             job = event.job
+            at = job.progress or Progress(stage=job.state)
+            show(at.done, at.total, at.stage)
     return job if job.ended else gate.wait(job)
 
 
@@ -92,6 +99,6 @@ def bring(gate: Gate, job: Job, report: bytes, folder: Path) -> None:
     (folder / REPORT_JSON).write_bytes(report)
 
 
-def as_json(job: Job) -> str:
+def as_json(job: Job) -> Any:
     """As the gate said it."""
-    return json.dumps(job.model_dump(mode="json", exclude_unset=True), indent=1)
+    return job.model_dump(mode="json", exclude_unset=True)

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import httpx2
@@ -11,16 +11,15 @@ from pydantic import ValidationError
 
 from app.access.loopback import is_loopback
 from app.terminal.bundle import write_bundle
-from app.terminal.output import fail, wrong
+from app.terminal.output import AsJson, fail, print_json, using, wrong
 from core.attestation.key_set import KEY_SET_LIMIT, KeySet, parse_key_set
 from core.attestation.statement import Predicate
 from core.attestation.verify import Requirements, Verification, verify_folder
-from core.canonical import pretty_json
 from core.errors import GateError, RequestError
+from core.exit_codes import REJECTED
 from core.findings import printable
 from core.policy import Policy, parse_policy
 
-NOT_VERIFIED: Final = 3
 _SECONDS = 10.0
 
 
@@ -58,7 +57,7 @@ def verify(
     bundle_key: Annotated[
         Path | None, typer.Option(help="EC private key in PEM that signs --bundle")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="print the outcome as JSON")] = False,
+    json: AsJson = False,
 ) -> None:
     """Check that a gate published the adapter in DIR as it lies, and that the gate did enough.
 
@@ -67,28 +66,27 @@ def verify(
     shows what the gate did, not that the adapter is harmless.
     """
     if not folder.is_dir():
-        wrong(f"{printable(str(folder))} is no folder")
+        wrong(f"{folder} is no folder: give the one that the adapter was downloaded to")
     if (bundle is None) != (bundle_key is None):
         wrong("--bundle and --bundle-key go together")
     required = _requirements(policy, engine, alignment, verdict, allow)
     try:
-        outcome = verify_folder(folder, _key_set(keys), required)
-        if outcome.verified and bundle is not None and bundle_key is not None:
-            write_bundle(folder, bundle_key, bundle)
+        with using(folder):
+            outcome = verify_folder(folder, _key_set(keys), required)
+            if outcome.verified and bundle is not None and bundle_key is not None:
+                write_bundle(folder, bundle_key, bundle)
     except GateError as error:
         fail(error)
-    except OSError as error:
-        wrong(f"{printable(str(folder))} cannot be read: {error.strerror}")
     if json:
         document = {"verified": outcome.verified, **outcome.model_dump(mode="json")}
-        sys.stdout.write(pretty_json(document).decode())
+        print_json(document)
     elif outcome.verified:
         _print(folder, outcome)
     if not outcome.verified:
         for problem in outcome.problems:
             told = printable(f"{problem.subject}: {problem.message}")
             sys.stderr.write(f"not verified [{problem.code}] {told}\n")
-        raise typer.Exit(NOT_VERIFIED)
+        raise typer.Exit(REJECTED)
 
 
 def _requirements(
@@ -109,7 +107,7 @@ def _requirements(
         return Requirements.model_validate(asked)
     except ValidationError as error:
         if error.errors()[0]["loc"][0] == "engine":
-            wrong(f"--engine {printable(engine or '')} is no version: give it as 0.2.0")
+            wrong(f"--engine {engine} is no version: give it as 0.2.0")
         wrong("--verdict is projected or unchanged: nothing else is published")
 
 
@@ -117,9 +115,9 @@ def _policy(path: Path) -> Policy:
     try:
         return parse_policy(path.read_bytes())
     except OSError as error:
-        wrong(f"--policy {printable(str(path))}: {error.strerror}")
+        wrong(f"--policy {path}: {error.strerror}")
     except RequestError as error:
-        wrong(f"--policy {printable(str(path))}: {printable(error.message)}")
+        wrong(f"--policy {path}: {error.message}")
 
 
 def _key_set(sources: list[str]) -> KeySet:

@@ -30,8 +30,16 @@ TERMINAL: dict[str, Code] = {
         "One adapter is among the benign and the hostile ones.", "Give each once."
     ),
     "adapter_not_scored": code("A job that scores an adapter failed.", "Start the command again."),
+    "not_recommended": code(
+        "`calibrate --write` has no setting that it can recommend: nothing was changed.",
+        "Read the table, try another method, or `--force` it.",
+    ),
     "stack_failed": code(
         "A part that `up` started ended, or did not get ready.", "See the end of its log."
+    ),
+    "port_unavailable": code(
+        "The machine does not let `up` or `serve` listen there.",
+        "Stop what listens there, or give another `--port`.",
     ),
     "keys_unreadable": code("The file of keys is no JSON.", "Restore or remove it."),
     "not_verified": code(
@@ -44,5 +52,9 @@ TERMINAL: dict[str, Code] = {
     "signing_key_in_use": code("The key to be retired still signs.", "Rotate it first."),
     "signing_key_unknown": code("No signing key has this id.", "See `signing-keys list`."),
     "settings_invalid": code("A setting is wrong.", "Mend the variables that are named."),
+    "report_unreadable": code(
+        "A file is no report, or that of another version.",
+        "Give a report.json, or the folder that holds one.",
+    ),
     "policy_unreadable": code("`--policy` is neither JSON nor a file.", "Give one of them."),
 }

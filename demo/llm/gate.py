@@ -102,5 +102,5 @@ def short(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def _show_nothing(_done: int, _total: int) -> None:
+def _show_nothing(_done: int, _total: int, _stage: str = "") -> None:
     """The clock of the step is enough for a build of a minute."""

@@ -92,9 +92,9 @@ def gate(*answers: tuple[int, Any]) -> Iterator[Scripted]:
             thread.join()
 
 
-def aligned(url: str, *, patience: float = 60.0) -> tuple[Alignment, list[tuple[int, int]]]:
+def aligned(url: str, *, patience: float = 60.0) -> tuple[Alignment, list[Any]]:
     """What was built, and the progress that was shown on the way."""
-    shown: list[tuple[int, int]] = []
+    shown: list[Any] = []
     with Gate(url, "slg_key", patience=Patience(patience, 0.01, 0.01)) as client:
         found = align(client, ORDER, lambda *step: shown.append(step), poll=0.01)
     return found, shown
@@ -105,7 +105,7 @@ def test_waits_until_ready_and_shows_how_far() -> None:
     progress = {"stage": "build", "done": 3, "total": 9}
     with gate(BUILDING, alignment("building", progress=progress), READY) as script:
         built, shown = aligned(script.url)
-    assert (built.id, built.warnings, shown) == ("a" * 40, [], [(3, 9)])
+    assert (built.id, built.warnings, shown) == ("a" * 40, [], [(0, 0, "queued"), (3, 9, "build")])
     assert script.seen == [
         ("POST", "/v1/alignments", "Bearer slg_key"),
         *[("GET", "/v1/alignments/tiny", "Bearer slg_key")] * 2,

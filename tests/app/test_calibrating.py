@@ -99,7 +99,7 @@ def measured(
     """What is measured while a worker ends each job that is waited for."""
     records = gate.services.records
 
-    def work(done: int, total: int) -> None:
+    def work(done: int, total: int, _: str = "") -> None:
         assert done < total
         for _, job_id in list(records.pending()):
             request = records.request(tenant, job_id)

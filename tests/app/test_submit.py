@@ -158,7 +158,7 @@ def test_key_in_clear_is_refused_with_the_option(archive: Path) -> None:
 
 @pytest.mark.parametrize("name", ["show", "cancel", "retry"])
 def test_job_is_shown_as_it_is_steered(name: str) -> None:
-    """With what was found and what went wrong, and no control character."""
+    """With what was found, what went wrong and what to do next, and no control character."""
     found = {"code": "non_finite", "outcome": "refused", "kind": "tensor", "subject": "a\x1bb"}
     told = job(
         "running",
@@ -177,4 +177,6 @@ def test_job_is_shown_as_it_is_steered(name: str) -> None:
         "retry of:  j0",
         "error:     c: m",
         "finding:   refused non_finite: tensor a\\x1bb",
+        "next:      safelora-gate jobs show j1 --watch",
+        "           safelora-gate jobs cancel j1",
     ]

@@ -1,5 +1,6 @@
 """`safelora-gate align` against the running service: what it prints, and its exit codes."""
 
+import json
 import os
 import subprocess
 import sys
@@ -69,7 +70,7 @@ def test_wrong_arguments_are_told_from_failures(service: Running) -> None:
     wrong = {
         "source_not_allowed": [fresh_name(), *sources("/etc", "/etc")],
         "source_not_found": [fresh_name(), *sources(GOLDEN / "nowhere", GOLDEN / "aligned")],
-        "validation_failed": ["Not-A-Name", *pair],
+        "small letters": ["Not-A-Name", *pair],
         "alignment_exists": ["tiny", *pair, "--rank", "7"],
         "Missing option": [fresh_name()],
         "is no folder": [fresh_name(), *sources("s3://models/x", GOLDEN / "aligned"), "--dry-run"],
@@ -91,4 +92,6 @@ def test_dry_run_registers_nothing(service: Running) -> None:
     done = command(service, *arguments, cwd=GOLDEN)
     assert (done.returncode, done.stderr) == (0, "")
     assert "build takes at 1 GB/s" in done.stdout
+    as_json = json.loads(command(service, *arguments, "--json", cwd=GOLDEN).stdout)
+    assert as_json["whole"]["narrow"]["v"] * 2 == as_json["whole"]["wide"]["v"]
     assert service.client.get(f"/v1/alignments/{name}").status_code == 404

@@ -228,7 +228,7 @@ def test_an_audit_log_that_cannot_be_written_stops_all(local: Terminal, tmp_path
     for arguments in (["keys", "create", "--tenant", "acme", "--scope", "jobs"], ["serve"]):
         done = terminal.run(*arguments)
         assert done.exit_code == WRONG_ARGUMENTS
-        assert done.stderr.startswith("SAFELORA_ACCESS__AUDIT_LOG: ")
+        assert done.stderr.startswith("error [settings_invalid]: SAFELORA_ACCESS__AUDIT_LOG: ")
     assert local.listed() == []
 
 

@@ -104,7 +104,8 @@ def test_wrong_arguments_are_told_from_failures(service: Running, tmp_path: Path
         "source_not_allowed": ["s3://nowhere/x/", "--alignment", "tiny"],
         "no file and no folder": [str(tmp_path / "nowhere")],
         "one .safetensors and one .json": [adapter, adapter],
-        "neither JSON nor a file": [adapter, "--policy", "{"],
+        "is not JSON": [adapter, "--policy", "{"],
+        "give JSON": [adapter, "--policy", str(tmp_path / "nowhere.json")],
         "no JSON object": [adapter, "--policy", str(_file(tmp_path / "list.json", "[]"))],
         "policy_invalid": [adapter, "--policy", '{"method": "magic"}'],
         "name=text": [adapter, "--metadata", "run"],
@@ -126,8 +127,8 @@ def _file(path: Path, text: str) -> Path:
     return path
 
 
-def test_jobs_are_seen_and_steered(service: Running) -> None:
-    """Listed, shown, tried again and removed; what is not there is exit 2."""
+def test_jobs_are_seen_and_steered(service: Running, tmp_path: Path) -> None:
+    """Listed, shown, brought, tried again and removed; what is not there is exit 2."""
     posted = command(
         service, "submit", str(ADAPTER), "--alignment", "tiny", "--policy", fresh(), "--no-wait"
     )
@@ -142,6 +143,10 @@ def test_jobs_are_seen_and_steered(service: Running) -> None:
     assert f"job:       {job_id}\nstate:     succeeded\n" in shown.stdout
     as_json = json.loads(command(service, "jobs", "show", job_id, "--json").stdout)
     assert as_json == service.client.get(f"/v1/jobs/{job_id}").json()
+    output = tmp_path / "later"
+    brought = command(service, "jobs", "download", job_id, "--output", str(output))
+    assert (brought.returncode, brought.stdout) == (DONE, f"sanitized adapter: {output}\n")
+    assert {path.name for path in output.iterdir()} == {*FILES, "report.json"}
     for steer, code in (("cancel", "job_ended"), ("retry", "job_not_retryable")):
         refused = command(service, "jobs", steer, job_id)
         assert refused.returncode == WRONG

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import httpx2
 
+from tests.safelora.serving import says, scripted
+from tests.servers import free_ports
 from tests.service.running import golden_parts
 from tests.service.up import START_SECONDS, key_in, up, url_in
 from tests.worker.making import GOLDEN
@@ -112,6 +113,26 @@ def test_up_keeps_its_keys_and_shows_none_twice(tmp_path: Path) -> None:
     assert len(json.loads((data / "keys.json").read_text())) == 1
 
 
+def test_up_tells_a_program_that_it_is_ready(tmp_path: Path) -> None:
+    """With --json by one line, which has all that is needed, and nothing else on stdout."""
+    (port,) = free_ports(1)
+    where = ["--data", str(tmp_path / "data"), "--port", str(port)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "up", "--json", *where],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        headers = {"Authorization": f"Bearer {told['key']}"}
+        answer = httpx2.get(f"{told['url']}/v1/jobs", headers=headers, trust_env=False)
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.read() == ""
+        assert process.wait(60) == 0
+    assert answer.status_code == 200
+    assert told["url"] == f"http://127.0.0.1:{port}"
+
+
 def test_up_says_which_part_ended(tmp_path: Path) -> None:
     """A part that dies stops everything, with its name and the end of its log, and code 1."""
     data = tmp_path / "data"
@@ -131,14 +152,15 @@ def test_up_says_which_part_ended(tmp_path: Path) -> None:
 
 
 def test_a_first_key_is_not_lost_to_a_failed_start(tmp_path: Path) -> None:
-    """Where the port is taken nothing is kept, and the next start prints the first key."""
+    """Where the port is taken, by what may look like a gate, nothing is kept, and the next start
+    prints the first key."""
     data = tmp_path / "data"
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+    with scripted(says(200, {})) as other:
+        port = other.url.rpartition(":")[2]
         command = [sys.executable, "-m", "app.cli", "up", "--data", str(data), "--port", port]
         failed = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
     assert failed.returncode == 1
-    assert "api ended" in failed.stderr
+    assert "error [port_unavailable]" in failed.stderr
     assert not (data / "keys.json").exists()
     with up(data) as (_, said):
         assert re.search(r"key: +slg_", said)

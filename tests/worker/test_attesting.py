@@ -12,6 +12,7 @@ from core.attestation.keeping import create_key, rotate_key
 from core.attestation.key_set import KeySet
 from core.attestation.keys import SigningKey, SigningKeyUnusable
 from core.attestation.published import PublishedKeys
+from core.exit_codes import WRONG_ARGUMENTS
 from core.jobs import Commit, JobResult, JobState, now
 from core.policy import Policy, parse_policy
 from core.settings import AttestationSettings
@@ -22,7 +23,7 @@ from core.store.local import LocalStore
 from tests.attested import codes, keys_of, seed, verified
 from tests.worker.service import TENANT, Service, golden_files
 from worker.attesting import check_key
-from worker.gpu import WRONG_SETTINGS, run_process
+from worker.gpu import run_process
 from worker.interrupts import Interrupts
 from worker.tasks import Tasks
 
@@ -229,7 +230,7 @@ def test_process_ends_where_its_key_is_no_good(
     settings = service.tasks.workshop.settings
     seed(1).write_new(tmp_path / "key.pem")
     attestation = AttestationSettings(key=tmp_path / "key.pem")
-    assert run_process(settings.model_copy(update={"attestation": attestation})) == WRONG_SETTINGS
+    assert run_process(settings.model_copy(update={"attestation": attestation})) == WRONG_ARGUMENTS
     assert "not started" in caplog.text
 
 

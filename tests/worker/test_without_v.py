@@ -17,7 +17,7 @@ from core.alignments import MANIFEST_FILE, Manifest
 from core.errors import AdapterRejected
 from core.policy import Policy
 from core.render.html import render_html
-from core.render.terminal import print_report
+from core.render.terminal import print_table
 from core.report import Report
 from core.settings import AlignmentSettings, Settings
 from core.sources import S3Sources
@@ -194,7 +194,7 @@ def test_report_says_once_that_v_was_not_loaded(desk: Desk) -> None:
     assert rows_shown.count("<td>–</td>") == len(MISSING) * MODULES
     assert page.count("scored_without_v") == 1
     table = StringIO()
-    print_report(report, Console(width=160, file=table))
+    print_table(report, Console(width=160, file=table))
     assert table.getvalue().count("scored_without_v") == 1
 
 

@@ -1,18 +1,20 @@
 """`safelora-gate align --dry-run`: the plan of an alignment as a table, bytes and seconds."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from core.alignments import DEFAULT_RANK
 from core.errors import AlignmentError
+from core.exit_codes import DONE, FAILED, WRONG_ARGUMENTS
 from worker.alignment.pair import Pair
 from worker.alignment.plan import Load, Plan, Stored, plan
 
-DONE, FAILED, WRONG_ARGUMENTS = 0, 1, 2
 TIERS: Final = ("memory", "disk", "Redis", "store")
 GIGABYTE = 10**9
 
@@ -116,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--aligned", type=Path, required=True, help="folder of the aligned model")
     parser.add_argument("--module", action="append", help="name suffix of modules to take")
     parser.add_argument("--rank", type=int, default=DEFAULT_RANK, help="directions to store")
+    parser.add_argument("--json", action="store_true", help="print the plan, in bytes, as JSON")
     parsed = parser.parse_args(arguments)
     for folder in (parsed.base, parsed.aligned):
         if not folder.is_dir():
@@ -127,7 +130,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AlignmentError as error:
         sys.stderr.write(f"error [{error.code}]: {error.message}\n")
         return FAILED
-    sys.stdout.write(table(planned))
+    sys.stdout.write(
+        f"{json.dumps(asdict(planned), indent=1)}\n" if parsed.json else table(planned)
+    )
     return DONE
 
 
