@@ -85,7 +85,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "moment": lambda text: f"{text[:10]} {text[11:19]}",
         "number": lambda value: "–" if value is None else f"{value:.4f}",
-        "percent": lambda value: "–" if value is None else f"{100 * value:.1f} %",
+        "percent": lambda value: "–" if value is None else f"{value:.1%}",
         "printable": printable,
         "size": size_words,
         "policy_words": policy_words,

@@ -70,7 +70,7 @@ def job_outcome(job: JobView) -> str:
     if job.summary is None:
         return ""
     s = job.summary
-    left = "" if s.retained is None else f", {100 * s.retained:.0f} % of the norm left"
+    left = "" if s.retained is None else f", {s.retained:.0%} of the norm left"
     if job.verdict == "scored":
         return f"{s.modules} modules scored"
     return f"{s.projected} of {s.modules} projected{left}"
@@ -93,7 +93,7 @@ def _own_directions(policy: Policy) -> str:
 def _directions(directions: Directions) -> str:
     if directions.rank is not None:
         return f"V's top {directions.rank} directions"
-    return f"the directions that hold {100 * (directions.energy_share or 0):g} % of V"
+    return f"the directions that hold {100 * (directions.energy_share or 0):g}% of V"
 
 
 def _listed(families: Mapping[str, Directions]) -> str:

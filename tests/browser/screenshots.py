@@ -42,7 +42,8 @@ def _pages(browser: Browser, running: Stage, folder: Path) -> None:
             page.get_by_label("τ as a number").fill("0.4")
             expect(page.get_by_role("button", name="Apply")).to_be_enabled()
             page.wait_for_timeout(300)  # for the button to have its colour
-            page.screenshot(path=folder / f"job-{look}.png", full_page=look == "light")
+            part = _as_far(page, "changes") if look == "light" else {}
+            page.screenshot(path=folder / f"job-{look}.png", **part)
     with _tab(browser, running, LIGHT) as page:
         page.goto(f"/jobs/{job}/compare?with={other}")
         page.get_by_label("Only what differs").check()
@@ -59,15 +60,16 @@ def _reports(browser: Browser, folder: Path, scratch: Path) -> None:
         page = browser.new_page(**LOOKS[look])
         page.goto(saved.as_uri())
         path = folder / f"report-{layers}-layers-{look}.png"
-        page.screenshot(path=path, clip=_top(page), full_page=True)
+        page.screenshot(path=path, **_as_far(page, "modules"))
         page.close()
 
 
-def _top(page: Page) -> Any:
-    """As far as the modules' table."""
-    height = page.locator("#report-modules").bounding_box()
-    assert height is not None
-    return {"x": 0, "y": 0, "width": 1200, "height": height["y"]}
+def _as_far(page: Page, part: str) -> Any:
+    """The page down to a part of the report."""
+    box = page.locator(f"#report-{part}").bounding_box()
+    assert box is not None
+    clip = {"x": 0, "y": 0, "width": LIGHT["viewport"]["width"], "height": box["y"]}
+    return {"clip": clip, "full_page": True}
 
 
 @contextmanager

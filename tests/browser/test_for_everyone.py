@@ -121,3 +121,27 @@ def test_report_opens_without_the_gate(
     expect(page.locator("tr[data-i]").last).to_be_visible()
     assert asked == []
     context.close()
+
+
+def test_modules_are_sorted_by_any_column(page: Page, jobs: dict[str, str]) -> None:
+    """By a click, and the other way round by another; on the job's page and in the report."""
+    for path in ("/jobs/{job}", REPORT):
+        page.goto(path.format(**jobs))
+        header = page.locator("table.modules th", has_text="cosine")
+        for kind, turned in (("ascending", False), ("descending", True)):
+            header.get_by_role("button").click()
+            expect(header).to_have_attribute("aria-sort", kind)
+            cells = page.locator("table.modules tbody tr td:nth-child(4)").all_inner_texts()
+            cosines = [float(text) for text in cells]
+            assert cosines == sorted(cosines, reverse=turned)
+
+
+def test_heat_map_shows_what_is_asked_for(page: Page, jobs: dict[str, str]) -> None:
+    """By the radio buttons, and without a script."""
+    page.goto(REPORT.format(**jobs))
+    cell = page.locator('.heat td[data-i="0"]')
+    shown = []
+    for measure in ("cosine", "retained", "signed score", "update ratio"):
+        page.get_by_role("radio", name=measure).check()
+        shown.append(cell.inner_text())
+    assert len(set(shown)) == 4

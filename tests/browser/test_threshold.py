@@ -43,13 +43,13 @@ def test_slider_tells_what_a_run_then_does(page: Page, running: Stage) -> None:
     assert before < count < 28
     assert projected(page) == count
     marked = page.locator(f"{ROWS}.projected").evaluate_all("rows => rows.map(r => r.dataset.i)")
-    left = re.findall(r"([\d.]+) % of the norm", page.locator("#tau-result").inner_text())
+    left = re.findall(r"([\d.]+)% of the norm", page.locator("#tau-result").inner_text())
     page.get_by_role("button", name="Apply").click()
     page.wait_for_url(lambda url: job not in url)
     ended(page)
     rows = page.locator(f"{ROWS}.projected")
     assert rows.evaluate_all("rows => rows.map(r => r.dataset.i)") == marked
-    expect(page.get_by_role("region", name="Outcome")).to_contain_text(f"{left[0]} %")
+    expect(page.get_by_role("region", name="Outcome")).to_contain_text(f"{left[0]}%")
     with running.gate() as gate:
         new = gate.job(page.url.rpartition("/")[2])
     assert new.source == f"job:{job}"

@@ -18,7 +18,7 @@ from core.policy import Policy
         ({"selection": {"mode": "lowest", "count": 7}}, ["7"]),
         ({"selection": {"mode": "all"}, "method": "zero"}, ["very module", "taken out"]),
         ({"selection": {"mode": "none"}}, ["only scored"]),
-        ({"method": "subspace", "energy_share": 0.9}, ["90 %"]),
+        ({"method": "subspace", "energy_share": 0.9}, ["90%"]),
         (
             {
                 "method": "complement",

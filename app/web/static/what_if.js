@@ -70,7 +70,7 @@ function showAnswer() {
     const outcome = element.querySelector(".outcome");
     if (outcome) outcome.textContent = outcomeWords(module, before[index].outcome);
   });
-  const left = summary.retained === null ? "" : `, ${(100 * summary.retained).toFixed(1)} % of the norm left`;
+  const left = summary.retained === null ? "" : `, ${(100 * summary.retained).toFixed(1)}% of the norm left`;
   place("tau-result").textContent = `${part.dataset.projected} → ${summary.projected} of ${summary.modules} projected${left}`;
   showFloor(weaker);
   apply.disabled = weaker.length > 0 && !mayGoBelow;
