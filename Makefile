@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DATA ?= var/demo
 
-.PHONY: help demo demo-llm up test browser screenshots lint format docs fuzz real bench bench-align chaos contract efficacy clean
+.PHONY: help demo demo-up demo-llm up test browser screenshots lint format docs fuzz real bench bench-align chaos contract efficacy clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,9 @@ help:
 
 demo: .venv/ready ## start everything, sanitize one small adapter with curl, stop
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash demo/run.sh "$(DATA)"
+
+demo-up: .venv/ready ## the demo's models and results again, kept running, to look at in a browser
+	$(BIN)/safelora-gate up --data $(DATA) --checkpoints $(DATA)/pair
 
 demo-llm: .venv/ready-real ## a language model attacked and sanitized, side by side; minutes on the first run
 	@$(BIN)/python -m demo.llm $(ARGS)

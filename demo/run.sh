@@ -90,3 +90,9 @@ kill -TERM $gate
 wait $gate
 trap - EXIT
 echo "stopped clean"
+echo
+again="make demo-up"
+[ "$data" = var/demo ] || again="$again DATA=$data"
+echo "in a browser: $again, then open http://127.0.0.1:8000 and sign in with"
+echo "              $SAFELORA_KEY"
+echo "              and drop the folder $pair/adapter there"
