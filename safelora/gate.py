@@ -85,7 +85,7 @@ class Gate:
         idempotency_key: str | None = None,
     ) -> Job:
         """Post an adapter: a folder, its two files, an archive (a path, or bytes), a mapping of
-        part names to paths or bytes, or a text that begins with `s3://` or `upload:`.
+        part names to paths or bytes, or a text that begins with `s3://`, `upload:` or `job:`.
 
         Of a folder the two files of an adapter are sent, and nothing else. Files are read as they
         are sent. However often it has to be sent, one job comes of it; under an `idempotency_key`

@@ -1,5 +1,5 @@
-"""An adapter as it is given to `submit`: files, a folder, an archive, bytes, a place in S3 or an
-upload."""
+"""An adapter as it is given to `submit`: files, a folder, an archive, bytes, a place in S3, an
+upload, or the input of an earlier job."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from safelora.wire import Call
 ADAPTER_MODEL: Final = "adapter_model.safetensors"
 ADAPTER_CONFIG: Final = "adapter_config.json"
 PARTS: Final = ("adapter", "config", "archive")
-PLACES: Final = ("s3://", "upload:")
-"""What a text begins with that names a place where the gate finds the adapter itself."""
+PLACES: Final = ("s3://", "upload:", "job:")
+"""What a text begins with by which the gate finds the adapter itself."""
 _QUIET_SECONDS: Final = 300.0  # a large upload is read, hashed and stored before the answer
 
 Source = str | os.PathLike[str] | bytes | Sequence[str | os.PathLike[str]] | Mapping[str, Any]

@@ -104,6 +104,15 @@ def test_what_was_sent_ahead_is_named(gate: RealGate, client: Gate) -> None:
     assert caught.value.code == "upload_incomplete"
 
 
+def test_earlier_input_is_judged_anew(gate: RealGate, client: Gate, folder: Path) -> None:
+    """By another policy, without being sent again."""
+    gate.register()
+    first = client.submit(folder)
+    again = client.submit(f"job:{first.id}", policy={"selection": {"mode": "all"}})
+    assert again.source == f"job:{first.id}"
+    assert [file.sha256 for file in again.input] == [file.sha256 for file in first.input]
+
+
 def test_who_is_told_is_seen(open_gate: OpenGate, connect: Connect) -> None:
     """The callback of a job, once that has ended."""
     gate = open_gate()
