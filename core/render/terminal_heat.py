@@ -3,7 +3,6 @@
 `*` marks the modules that were projected, with colours and without.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -16,6 +15,7 @@ from rich.text import Text
 
 from core.findings import printable
 from core.render.heat import HeatMap, heat_map
+from core.render.scales import round_above
 from core.report import ModuleRow
 
 Measure = Literal["cosine", "retained", "signed", "update_ratio"]
@@ -39,7 +39,6 @@ ABOVE_ZERO: Final = (
 )
 
 _TICK: Final = 5
-_VANISHING, _ABSURD = 1e-300, 1e300
 _NONE, _ABSENT, _PROJECTED = "-", ".", "*"
 
 Value = Callable[[ModuleRow], float | None]
@@ -117,16 +116,7 @@ def _measure(modules: Sequence[ModuleRow]) -> Measure:
 def _scale(values: Sequence[float | None], by: Measure, console: Console) -> Scale:
     largest = max((abs(value) for value in values if value), default=0.0)
     coloured = console.color_system is not None and not console.no_color
-    return Scale(_round_above(largest), signed=by == "signed", coloured=coloured)
-
-
-def _round_above(value: float) -> float:
-    """The least number with one digit that is no smaller: 0.5 for 0.47; of a vanishing one 1."""
-    if value < _VANISHING:
-        return 1.0
-    value = min(value, _ABSURD)
-    unit = 10.0 ** math.floor(math.log10(value))
-    return next(found for n in range(1, 12) if (found := float(f"{n * unit:.0e}")) >= value)
+    return Scale(round_above(largest), signed=by == "signed", coloured=coloured)
 
 
 def _bands(layers: Sequence[int | None], room: int) -> Iterator[Sequence[int | None]]:

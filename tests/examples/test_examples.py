@@ -14,9 +14,9 @@ from typing import Any
 import httpx2
 import pytest
 import yaml
-from typer.main import get_command
 
-from app.cli import cli
+from app.cli import COMMANDS
+from app.terminal import lazy
 from examples.finetune_pipeline import NotAdmitted, admit
 from examples.vllm_load import NotLoaded, load
 from safelora import Gate, RequestRefused
@@ -176,8 +176,7 @@ def test_workflow_runs_commands_that_are_there() -> None:
     [line] = [step["run"] for step in steps if "safelora-gate submit" in step.get("run", "")]
     program, name, *arguments = shlex.split(line)
     assert (program, name) == ("safelora-gate", "submit")
-    command = getattr(get_command(cli), "commands")["submit"]  # noqa: B009
-    parsed = command.make_context("submit", arguments).params
+    parsed = lazy.load(COMMANDS["submit"]).make_context("submit", arguments).params
     assert parsed["source"] == ["adapter"]
     assert str(parsed["output"]) == "sanitized"
     assert len(parsed["metadata"]) == 2
