@@ -42,9 +42,10 @@ format: .venv/ready-dev ## mend lint and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/ready ## write docs/findings.md, docs/errors.md and docs/report.schema.json from the code
+docs: .venv/ready ## write docs/findings.md, errors.md, settings.md and report.schema.json from the code
 	$(BIN)/python -m core.render.findings_page > docs/findings.md
 	$(BIN)/python -m core.render.errors_page > docs/errors.md
+	$(BIN)/python -m core.render.settings_page > docs/settings.md
 	$(BIN)/python -m core.render.report_schema > docs/report.schema.json
 
 fuzz: .venv/ready-dev ## mutated inputs for everything that reads an upload, some minutes

@@ -21,17 +21,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         settings = load_settings()
+        if parsed.command == "courier":
+            from worker.courier import run_process as run_courier
+
+            return run_courier(settings)
+        wait_asleep()
+        from worker.gpu import run_process as run_worker
+
+        return run_worker(settings)
     except SettingsInvalid as error:
-        sys.stderr.write(f"{error.message}\n")
+        sys.stderr.write(error.told)
         return WRONG_ARGUMENTS
-    if parsed.command == "courier":
-        from worker.courier import run_process as run_courier
-
-        return run_courier(settings)
-    wait_asleep()
-    from worker.gpu import run_process as run_worker
-
-    return run_worker(settings)
 
 
 def _parser() -> argparse.ArgumentParser:

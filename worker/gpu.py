@@ -27,9 +27,9 @@ from rq.serializers import JSONSerializer
 
 from core.attestation.keys import SigningKeyUnusable
 from core.errors import QueueError
-from core.exit_codes import DONE, WRONG_ARGUMENTS
+from core.exit_codes import DONE
 from core.queue import JobQueue, connect
-from core.settings import Settings
+from core.settings import Settings, SettingsInvalid
 from core.sources import S3Sources
 from core.store import open_store
 from worker.attesting import check_key
@@ -192,8 +192,8 @@ class GateWorker(SimpleWorker):
 def run_process(settings: Settings) -> int:
     """The worker's process: jobs until SIGTERM or SIGINT, the running one put back.
 
-    A Redis that goes away is waited for: what is warm stays warm. With a signing key that cannot
-    be used it does not start.
+    A Redis that goes away is waited for: what is warm stays warm. Raises `SettingsInvalid` where
+    there is no such device, or the signing key cannot be used.
     """
     if settings.worker.threads is not None:
         torch.set_num_threads(settings.worker.threads)
@@ -208,8 +208,7 @@ def run_process(settings: Settings) -> int:
     try:
         check_key(settings.attestation, workshop.store)
     except SigningKeyUnusable as error:
-        _log.error("not started: %s", error)
-        return WRONG_ARGUMENTS
+        raise SettingsInvalid(f"SAFELORA_ATTESTATION__KEY: {error}") from error
     try:
         workshop.tidy()
     except OSError as error:

@@ -9,7 +9,7 @@ import torch
 
 from core.records import Records
 from core.scratch import Scratch
-from core.settings import AlignmentSettings, Settings
+from core.settings import AlignmentSettings, Settings, SettingsInvalid
 from core.sources import S3Sources
 from core.store.base import ObjectStore
 from worker.alignment.checkpoint_files import CheckpointFiles, open_files
@@ -92,10 +92,13 @@ class Workshop:
 
 
 def choose_device(wanted: str) -> torch.device:
-    """`auto`: the GPU if there is one."""
+    """`auto`: the GPU if there is one. Raises `SettingsInvalid` for a GPU that there is not."""
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(wanted)
+    device = torch.device(wanted)
+    if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
+        raise SettingsInvalid(f"SAFELORA_WORKER__DEVICE: of GPUs torch finds {count} here")
+    return device
 
 
 def _redis_tier(settings: AlignmentSettings) -> RedisTier | None:

@@ -15,7 +15,7 @@ from rich import box
 from rich.table import Table
 
 from app.access.audit import AuditLog
-from app.terminal.output import AsJson, fail, on_stdout, print_json, wrong
+from app.terminal.output import AsJson, fail, on_stdout, print_json, settings_wrong, wrong
 from app.terminal.stack import Layout
 from core.errors import GateError, RecordUnreadable
 from core.exit_codes import FAILED
@@ -170,7 +170,7 @@ def _desk(data: Path | None) -> Iterator[_Desk]:
         store_settings, access = _places(data)
         desk_audit = AuditLog(access)
     except SettingsInvalid as error:
-        wrong(error.message, code=error.code)
+        settings_wrong(error)
     store = open_store(store_settings)
     try:
         yield _Desk(Keys(store), desk_audit)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, Protocol
 
 import typer
 from rich.console import Console
@@ -19,6 +19,9 @@ from core.errors import GateError
 from core.exit_codes import FAILED, WRONG_ARGUMENTS
 from core.findings import printable
 from safelora import GateError as ClientError
+
+if TYPE_CHECKING:  # most commands read no settings
+    from core.settings import SettingsInvalid
 
 WIDTH_OF_FILES: Final = 160
 
@@ -51,6 +54,12 @@ def on_stderr() -> Console:
 def wrong(message: str, *, code: str = "arguments", advice: str = "") -> NoReturn:
     """The command line is at fault."""
     _say(code, message, advice)
+    raise typer.Exit(WRONG_ARGUMENTS)
+
+
+def settings_wrong(error: "SettingsInvalid") -> NoReturn:
+    """The environment is at fault: a line for each variable."""
+    sys.stderr.write(error.told)
     raise typer.Exit(WRONG_ARGUMENTS)
 
 

@@ -6,7 +6,7 @@ import sys
 from typing import NoReturn
 
 from app.access.loopback import is_loopback
-from app.terminal.output import AsJson, fail, print_json, wrong
+from app.terminal.output import AsJson, fail, print_json, settings_wrong, wrong
 from app.terminal.ports import Host, Port, PortUnavailable, check_port
 from core.errors import StoreError
 from core.keys import Keys
@@ -22,7 +22,7 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     try:
         settings = load_settings()
     except SettingsInvalid as error:
-        wrong(error.message, code=error.code)
+        settings_wrong(error)
     if not is_loopback(host) and not _has_keys(settings):
         wrong(
             f"there are no keys, so {host} is not listened on: make one with `safelora-gate keys"
@@ -35,7 +35,7 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     except PortUnavailable as error:
         fail(error)
     except SettingsInvalid as error:
-        wrong(error.message, code=error.code)
+        settings_wrong(error)
 
 
 def worker() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from app.terminal.output import AsJson, fail, print_json, refused, wrong
+from app.terminal.output import AsJson, fail, print_json, refused, settings_wrong, wrong
 from app.terminal.stack import Layout
 from core.attestation.keeping import create_key, retire_key, rotate_key
 from core.attestation.keys import SigningKey
@@ -116,7 +116,7 @@ def _settings(data: Path | None) -> Settings:
     try:
         settings = load_settings()
     except SettingsInvalid as error:
-        wrong(error.message, code=error.code)
+        settings_wrong(error)
     return settings if data is None else _of_layout(settings, Layout(data))
 
 

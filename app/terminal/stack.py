@@ -19,6 +19,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from core.errors import GateError
+from core.exit_codes import WRONG_ARGUMENTS
+from core.settings import SettingsInvalid
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -141,7 +143,8 @@ class Stack:
         self._wait_for(name, lambda: _is_ok(url))
 
     def watch(self) -> None:
-        """Until a part ends by itself: raises `StackError`. Interrupted by KeyboardInterrupt."""
+        """Until a part ends by itself: raises `StackError`, or `SettingsInvalid` where it says that
+        they are. Interrupted by KeyboardInterrupt."""
         while True:
             self._check()
             time.sleep(0.5)
@@ -160,8 +163,13 @@ class Stack:
 
     def _check(self) -> None:
         for name, part in self._parts:
-            if part.poll() is not None:
-                raise StackError(f"{name} ended with code {part.returncode}", self._tail(name))
+            if part.poll() is None:
+                continue
+            tail = self._tail(name)
+            if part.returncode == WRONG_ARGUMENTS:
+                last = tail.splitlines()[-1]
+                raise SettingsInvalid(last.removeprefix(f"error [{SettingsInvalid.code}]: "))
+            raise StackError(f"{name} ended with code {part.returncode}", tail)
 
     def _tail(self, name: str) -> str:
         end = self.log(name).read_bytes()[-TAIL_BYTES:].decode(errors="replace")
@@ -171,7 +179,7 @@ class Stack:
 def start_all(
     stack: Stack, *, host: str, port: int, keys: Sequence[object], roots: Sequence[Path]
 ) -> None:
-    """Start every part and wait until the API is ready. Raises `StackError`."""
+    """Start every part and wait until the API is ready. Raises `StackError`, `SettingsInvalid`."""
     environment = stack.layout.environment(stack.start_valkey(), keys, roots)
     python = [sys.executable, "-m"]
     serve = [*python, "app.cli", "serve", "--host", host, "--port", str(port)]

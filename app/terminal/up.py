@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from app.terminal import first_key, stack
-from app.terminal.output import AsJson, fail, using, wrong
+from app.terminal.output import AsJson, fail, settings_wrong, using
 from app.terminal.ports import Host, Port, check_port
 from app.terminal.signing_keys import ensure_key
 from core.errors import GateError
@@ -79,7 +79,7 @@ def up(
     except stack.StackError as error:
         fail(error, advice=error.log)
     except SettingsInvalid as error:
-        wrong(error.message, code=error.code)
+        settings_wrong(error)
     except GateError as error:
         fail(error)
 

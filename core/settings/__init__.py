@@ -4,13 +4,18 @@ Every field can be set as an environment variable: SAFELORA_STORE__PATH, SAFELOR
 """
 
 import os
+import re
+from itertools import takewhile
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from core.errors import GateError
+from core.findings import printable
 from core.jobs import TENANT_PATTERN
 from core.settings.access import AccessSettings, ApiKey, TenantSettings
 from core.settings.alignments import AlignmentSettings
@@ -50,9 +55,15 @@ NOT_SETTINGS = {"SAFELORA_KEY", "SAFELORA_URL"}  # a caller's, in a shell that m
 
 
 class SettingsInvalid(GateError):
-    """The environment does not describe a service; the message names each variable at fault."""
+    """The environment does not describe a service; the message has a line for each variable at
+    fault, which begins with its name."""
 
     code = "settings_invalid"
+
+    @property
+    def told(self) -> str:
+        """What a process ends with on stderr."""
+        return "".join(f"error [{self.code}]: {line}\n" for line in self.message.splitlines())
 
 
 class Settings(BaseSettings):
@@ -62,6 +73,8 @@ class Settings(BaseSettings):
         frozen=True,
         extra="forbid",
         hide_input_in_errors=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
 
     store: StoreSettings = StoreSettings()
@@ -72,13 +85,28 @@ class Settings(BaseSettings):
     destinations: DestinationSettings = DestinationSettings()
     alignments: AlignmentSettings = AlignmentSettings()
     access: AccessSettings = AccessSettings()
-    tenants: dict[Annotated[str, Field(pattern=TENANT_PATTERN)], TenantSettings] = {}
-    hooks: HookRules = {}
+    tenants: dict[Annotated[str, Field(pattern=TENANT_PATTERN)], TenantSettings] = Field(
+        default={}, examples=[{"acme": {"requests_per_minute": 60, "concurrency": 2}}]
+    )
+    hooks: HookRules = Field(
+        default={},
+        examples=[
+            {
+                "runs": {
+                    "kind": "mlflow",
+                    "secret_file": "/run/secrets/runs",
+                    "adapter": "s3://ft-outputs/{data.run_id}/",
+                    "alignment": "tiny-chat",
+                }
+            }
+        ],
+    )
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
     attestation: AttestationSettings = AttestationSettings()
     webhooks: WebhookSettings = WebhookSettings()
     scratch: Path = Path("var/scratch")
+    """The folder for what is under way, on one machine: uploads, adapters in a worker's hands."""
 
     def tenant(self, name: str) -> TenantSettings:
         """What this tenant may do where that is not what all may."""
@@ -95,7 +123,7 @@ class Settings(BaseSettings):
             if name.startswith(PREFIX) and name.partition("__")[0] not in known
         )
         if strangers:
-            raise ValueError(f"{', '.join(strangers)}: no such setting")
+            raise ValueError("\n".join(f"{name}: there is no such setting" for name in strangers))
         return data
 
 
@@ -105,9 +133,28 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False, include_context=False)
-        lines = []
-        for problem in problems:
-            path = "__".join(str(part) for part in problem["loc"]).upper()
-            why = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"{PREFIX}{path}: {why}" if path else why)
-        raise SettingsInvalid("; ".join(lines)) from error
+        raise SettingsInvalid("\n".join(map(_line, problems))) from error
+    except SettingsError as error:
+        raise SettingsInvalid(_not_json(error.__cause__)) from None  # its cause has the value
+
+
+def _line(problem: ErrorDetails) -> str:
+    """What is wrong with one variable. What no name of a variable could say follows the name."""
+    place = [str(part) for part in problem["loc"] if part != "[key]"]
+    why = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        why = "there is no such setting"
+    if not place:
+        return why
+    named = list(takewhile(re.compile("[a-z_][a-z0-9_]*").fullmatch, place))
+    variable, inside = "__".join([f"{PREFIX}{named[0]}", *named[1:]]).upper(), place[len(named) :]
+    return printable(": ".join([variable, ".".join(inside), why] if inside else [variable, why]))
+
+
+def _not_json(cause: BaseException | None) -> str:
+    """The variable is told by its value, which is all that is known of it here."""
+    if not isinstance(cause, JSONDecodeError):
+        return f"the environment cannot be read ({type(cause).__name__})"
+    names = [name for name in os.environ if name.startswith(PREFIX)]
+    name = next((name for name in names if os.environ[name] == cause.doc), PREFIX)
+    return f"{name}: no JSON: {cause.msg} at character {cause.pos + 1}"

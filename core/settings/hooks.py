@@ -15,6 +15,7 @@ from pydantic import (
     StrictFloat,
     StrictInt,
     StrictStr,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -56,7 +57,7 @@ def standard_key(secret: str) -> bytes | None:
 
 
 def _policy(value: Any) -> Any:
-    if value is None or isinstance(value, Policy):
+    if isinstance(value, Policy):
         return value
     try:
         return parse_policy(value)
@@ -97,41 +98,53 @@ def _url(text: str) -> str:
 UriTemplate = Annotated[str, AfterValidator(_uri_template)]
 TextTemplate = Annotated[str, Field(max_length=1024), AfterValidator(_text_template)]
 FieldName = Annotated[str, Field(pattern=FIELD_PATTERN)]
+HookPolicy = Annotated[
+    Policy, BeforeValidator(_policy), WithJsonSchema({"type": "object", "format": "a policy, JSON"})
+]
 Scalar = StrictStr | StrictBool | StrictInt | StrictFloat | None
 
 
 class HookRule(Section):
-    """One source of events: how they are known to be its own, and what job each becomes.
-
-    `secret`, `secrets` or the lines of `secret_file`: any of them will do, for rotation. `header`:
-    the one that carries it, for s3 (else `Authorization: Bearer`) and eventbridge (else
-    `X-Api-Key`). `token`: the access token of wandb, where its `secret` signs.
-
-    `when`: the fields and values that an event must have to become a job. `adapter`: where the
-    adapter lies, fields of the event in braces. `prefix` in its place, for events of a bucket:
-    each folder under it that holds both files is an adapter, and `{folder}` is its path from there.
-    `scopes`: `policy:override` lets `policy` go below a floor.
-    """
+    """One source of events, by its name: how they are known to be its own, and what job each
+    becomes ([hooks.md](hooks.md))."""
 
     kind: Literal["standard", "mlflow", "huggingface", "s3", "wandb", "eventbridge"]
+    """How its events are signed and shaped."""
     secret: SecretStr | None = None
+    """What its events are known by."""
     secrets: list[SecretStr] = []
+    """Several, any of which will do, for rotation."""
     secret_file: Path | None = None
+    """A file with one such secret a line."""
     token: SecretStr | None = None
+    """The access token of wandb, where its `secret` signs."""
     header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] | None = None
+    """The header that carries the secret, for s3 (else `Authorization: Bearer`) and eventbridge
+    (else `X-Api-Key`)."""
     when: dict[FieldName, Scalar] = {}
+    """The fields and values that an event must have to become a job."""
     adapter: UriTemplate | None = None
+    """Where the adapter lies, fields of the event in braces."""
     prefix: Annotated[str, AfterValidator(_prefix)] | None = None
+    """In place of `adapter`, for events of a bucket: each folder under it that holds both files is
+    an adapter, and `{folder}` is its path from there."""
     tenant: Annotated[str, Field(pattern=TENANT_PATTERN)] = "default"
+    """The tenant that the jobs are of."""
     alignment: str | None = None
-    policy: Annotated[Policy | None, BeforeValidator(_policy)] = None
+    """What the adapters are for; without it that is found by the adapter's own config."""
+    policy: HookPolicy | None = None
+    """What is done to them; without it as the alignment has it ([policies.md](policies.md))."""
     scopes: frozenset[Literal["policy:override"]] = frozenset()
+    """`policy:override` lets `policy` go below a floor."""
     destination: UriTemplate | None = None
+    """Where results are brought to."""
     callback_url: Annotated[str, AfterValidator(_url)] | None = None
+    """Who is told how the job ended."""
     metadata: Annotated[
         dict[Annotated[str, Field(min_length=1, max_length=64)], TextTemplate],
         Field(max_length=64),
     ] = {}
+    """What the job carries along; fields of the event in braces."""
 
     def read_secrets(self) -> list[str]:
         """Raises `ValueError` for a file that cannot be read, and for what can be no secret."""

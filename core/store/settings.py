@@ -14,30 +14,44 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.config import JsonDict
 
 from core.errors import StoreError
 from core.store.checks import check_key
 
+_SECTION = ConfigDict(
+    frozen=True,
+    extra="forbid",
+    hide_input_in_errors=True,  # it may hold the secret key
+    allow_inf_nan=False,
+    use_attribute_docstrings=True,
+)
+_URL: JsonDict = {"format": "an http:// or https:// URL"}
+
 
 class S3Access(BaseModel):
-    """How an S3-compatible store is reached. Without keys, boto3 looks where it always does."""
+    """How an S3-compatible store is reached."""
 
-    # Errors must not show the input: it may hold the secret key.
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = _SECTION
 
-    endpoint_url: str | None = Field(default=None, description="None: AWS")
+    endpoint_url: str | None = Field(default=None, json_schema_extra=_URL)
+    """Where it is; without it AWS."""
     region: str = "us-east-1"
-    addressing_style: Literal["auto", "path", "virtual"] = Field(
-        default="auto", description="auto: virtual on AWS, path at any other endpoint"
-    )
+    """What requests are signed for."""
+    addressing_style: Literal["auto", "path", "virtual"] = "auto"
+    """`auto`: virtual on AWS, path at any other endpoint."""
     access_key_id: str | None = None
+    """With `secret_access_key`; without both boto3 looks where it always does."""
     secret_access_key: SecretStr | None = None
-    checksum: Literal["when_required", "when_supported"] = Field(
-        default="when_required", description="some stores choke on boto3's default CRC"
-    )
-    connect_timeout: PositiveFloat = Field(default=5.0, description="seconds")
-    read_timeout: PositiveFloat = Field(default=60.0, description="seconds without a byte")
-    max_attempts: PositiveInt = Field(default=4, description="of one request, the first included")
+    """With `access_key_id`."""
+    checksum: Literal["when_required", "when_supported"] = "when_required"
+    """When boto3 sends its own checksums: some stores choke on them."""
+    connect_timeout: PositiveFloat = 5.0
+    """Seconds that a connection may take."""
+    read_timeout: PositiveFloat = 60.0
+    """Seconds that no byte may come."""
+    max_attempts: PositiveInt = 4
+    """Attempts at one request, the first included."""
 
     @field_validator("endpoint_url", "public_endpoint_url", check_fields=False)
     @classmethod
@@ -61,11 +75,12 @@ class S3Access(BaseModel):
 class S3Settings(S3Access):
     """The gate's own place in an S3-compatible store."""
 
-    bucket: str = Field(min_length=3, description="must exist")
-    prefix: str = Field(default="", description="the folder in the bucket that is the gate's own")
-    public_endpoint_url: str | None = Field(
-        default=None, description="what callers reach, for presigned URLs; None: endpoint_url"
-    )
+    bucket: str = Field(min_length=3)
+    """It must exist."""
+    prefix: str = ""
+    """The folder in the bucket that is the gate's own."""
+    public_endpoint_url: str | None = Field(default=None, json_schema_extra=_URL)
+    """What callers reach, for presigned URLs; without it `endpoint_url`."""
 
     @field_validator("prefix")
     @classmethod
@@ -80,13 +95,16 @@ class S3Settings(S3Access):
 
 
 class StoreSettings(BaseModel):
-    """Which object store, and where."""
+    """The object store: the truth about every job and alignment."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = _SECTION
 
     kind: Literal["local", "s3"] = "local"
-    path: Path = Field(default=Path("var/store"), description="the local store's folder")
+    """A folder of one machine, or an S3-compatible store."""
+    path: Path = Path("var/store")
+    """The local store's folder."""
     s3: S3Settings | None = None
+    """How the store of kind `s3` is reached."""
 
     @model_validator(mode="after")
     def _s3_is_described(self) -> Self:

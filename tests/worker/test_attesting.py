@@ -12,10 +12,9 @@ from core.attestation.keeping import create_key, rotate_key
 from core.attestation.key_set import KeySet
 from core.attestation.keys import SigningKey, SigningKeyUnusable
 from core.attestation.published import PublishedKeys
-from core.exit_codes import WRONG_ARGUMENTS
 from core.jobs import Commit, JobResult, JobState, now
 from core.policy import Policy, parse_policy
-from core.settings import AttestationSettings
+from core.settings import AttestationSettings, SettingsInvalid
 from core.store import layout
 from core.store.base import ObjectStore
 from core.store.layout import ADAPTER_MODEL, ATTESTATION
@@ -223,15 +222,13 @@ def test_worker_without_a_key_says_so(
     assert f"attested with key {record.kid}" in caplog.text
 
 
-def test_process_ends_where_its_key_is_no_good(
-    service: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A supervisor sees that it is the settings' fault."""
+def test_process_ends_where_its_key_is_no_good(service: Service, tmp_path: Path) -> None:
+    """The settings are at fault."""
     settings = service.tasks.workshop.settings
     seed(1).write_new(tmp_path / "key.pem")
     attestation = AttestationSettings(key=tmp_path / "key.pem")
-    assert run_process(settings.model_copy(update={"attestation": attestation})) == WRONG_ARGUMENTS
-    assert "not started" in caplog.text
+    with pytest.raises(SettingsInvalid, match=r"^SAFELORA_ATTESTATION__KEY: .* signing-keys"):
+        run_process(settings.model_copy(update={"attestation": attestation}))
 
 
 def test_attestation_that_another_worker_stored_stands(service: Service, key_file: Path) -> None:

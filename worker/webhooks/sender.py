@@ -12,7 +12,7 @@ from httpcore2 import NetworkBackend
 
 from core.errors import RequestError
 from core.report import ENGINE_VERSION
-from core.settings import WebhookSettings
+from core.settings import SettingsInvalid, WebhookSettings
 from core.webhooks.urls import ReceiverUrl, check_url
 from worker.webhooks.backend import (
     Deadline,
@@ -53,7 +53,13 @@ class Sender:
         self._network = network or httpcore2.SyncBackend()
         self._tls = httpx2.create_ssl_context(trust_env=False)
         if settings.ca_file is not None:
-            self._tls.load_verify_locations(settings.ca_file)
+            try:
+                self._tls.load_verify_locations(settings.ca_file)
+            except OSError as error:
+                raise SettingsInvalid(
+                    f"SAFELORA_WEBHOOKS__CA_FILE: {settings.ca_file} holds no certificates that can"
+                    f" be read: {error.strerror or 'no PEM'}"
+                ) from error
 
     def send(self, url: str, headers: dict[str, str], body: bytes) -> Outcome:
         """Raises nothing that a receiver could bring about."""
