@@ -1,6 +1,7 @@
 """The service's settings: built once at the door, passed in, never a global.
 
-Every field can be set as an environment variable: SAFELORA_STORE__PATH, SAFELORA_REDIS__URL, …
+Every field can be set as an environment variable, SAFELORA_STORE__PATH, SAFELORA_REDIS__URL, …, or
+as a file of that name in the folder that SAFELORA_SECRETS_DIR names.
 """
 
 import os
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from core.errors import GateError
 from core.jobs import TENANT_PATTERN
@@ -19,6 +20,7 @@ from core.settings.hooks import HookRule, HookRules
 from core.settings.intake import DestinationSettings, LimitSettings, SourceSettings
 from core.settings.queue import QueueSettings, RedisSettings
 from core.settings.retention import Ages, RetentionSettings
+from core.settings.secret_files import SECRETS_DIR, SecretFiles, SecretFileUnusable, secret_files
 from core.settings.webhooks import WebhookSettings
 from core.settings.worker import WorkerSettings
 from core.store.settings import StoreSettings
@@ -46,7 +48,11 @@ __all__ = [
 ]
 
 PREFIX = "SAFELORA_"
-NOT_SETTINGS = {"SAFELORA_KEY", "SAFELORA_URL"}  # a caller's, in a shell that may start the service
+NOT_SETTINGS = {
+    "SAFELORA_KEY",  # a caller's, as the next, in a shell that may start the service
+    "SAFELORA_URL",
+    SECRETS_DIR,
+}
 
 
 class SettingsInvalid(GateError):
@@ -84,14 +90,26 @@ class Settings(BaseSettings):
         """What this tenant may do where that is not what all may."""
         return self.tenants.get(name, TenantSettings())
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, SecretFiles(settings_cls)
+
     @model_validator(mode="before")
     @classmethod
     def _no_strangers(cls, data: Any) -> Any:
-        """A mistyped variable must not leave the default in force unnoticed."""
+        """A mistyped variable, or file, must not leave the default in force unnoticed."""
         known = {f"{PREFIX}{name.upper()}" for name in cls.model_fields} | NOT_SETTINGS
         strangers = sorted(
             name
-            for name in os.environ
+            for name in (*os.environ, *secret_files(PREFIX))
             if name.startswith(PREFIX) and name.partition("__")[0] not in known
         )
         if strangers:
@@ -103,6 +121,8 @@ def load_settings() -> Settings:
     """The settings of the environment. Raises `SettingsInvalid`, without showing any value."""
     try:
         return Settings()
+    except SecretFileUnusable as error:
+        raise SettingsInvalid(str(error)) from error
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False, include_context=False)
         lines = []
