@@ -62,6 +62,9 @@ class SettingsInvalid(GateError):
 
 
 class Settings(BaseSettings):
+    """`scratch`: the folder for what is at work. `heartbeat`: a file that a worker or courier
+    touches while it lives, a minute apart at most, for probes; None: none."""
+
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_nested_delimiter="__",
@@ -85,6 +88,7 @@ class Settings(BaseSettings):
     attestation: AttestationSettings = AttestationSettings()
     webhooks: WebhookSettings = WebhookSettings()
     scratch: Path = Path("var/scratch")
+    heartbeat: Path | None = None
 
     def tenant(self, name: str) -> TenantSettings:
         """What this tenant may do where that is not what all may."""
