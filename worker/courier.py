@@ -7,7 +7,7 @@ tells callers how their jobs ended.
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from threading import Event, Thread
@@ -15,6 +15,7 @@ from threading import Event, Thread
 from core.errors import GateError, StoreError
 from core.exit_codes import DONE
 from core.findings import finding
+from core.heartbeat import Heartbeat
 from core.jobs import JobFailure, JobRequest, JobResult, JobState, now
 from core.queue import JobQueue, build_id, connect
 from core.records import Records
@@ -26,6 +27,7 @@ from worker.recovery import sweep
 from worker.webhooks.rounds import delivering
 
 LEAVE_SECONDS = 5.0
+BEAT_SECONDS = 5.0
 
 _EXHAUSTED = JobFailure(
     code="attempts_exhausted",
@@ -123,9 +125,18 @@ def _as_failed(request: JobRequest, failure: JobFailure) -> JobResult:
 
 
 def run_courier(
-    records: Records, queue: JobQueue, retention: RetentionSettings, stop: Event
+    records: Records,
+    queue: JobQueue,
+    retention: RetentionSettings,
+    stop: Event,
+    *,
+    beside: Sequence[Thread] = (),
+    heartbeat: Heartbeat | None = None,
 ) -> None:
-    """Each duty in a thread of its own until `stop`, so that none waits for a longer one."""
+    """Each duty in a thread of its own until `stop`, so that none waits for a longer one.
+
+    The heart beats as long as all of them live, and those `beside`.
+    """
     settings = queue.settings
 
     def reconciling() -> None:
@@ -147,7 +158,10 @@ def run_courier(
     ]
     for thread in threads:
         thread.start()
-    stop.wait()
+    heartbeat = heartbeat or Heartbeat(None)
+    while not stop.wait(BEAT_SECONDS):
+        if all(thread.is_alive() for thread in (*threads, *beside)):
+            heartbeat.beat()
     for thread in threads:
         thread.join(LEAVE_SECONDS)  # what waits for a store that is away is left
 
@@ -172,6 +186,7 @@ def run_process(settings: Settings) -> int:
     redis = connect(settings.redis, answer_within=settings.redis.answer_timeout)
     records = Records(open_store(settings.store))
     queue = JobQueue(redis, settings.queue, settings.tenants)
-    with delivering(records, redis, settings.webhooks, stop):
-        run_courier(records, queue, settings.retention, stop)
+    heartbeat = Heartbeat(settings.heartbeat)
+    with delivering(records, redis, settings.webhooks, stop) as beside:
+        run_courier(records, queue, settings.retention, stop, beside=beside, heartbeat=heartbeat)
     return DONE

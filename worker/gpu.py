@@ -124,6 +124,7 @@ class GateWorker(SimpleWorker):
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         """RQ's own, in one trip to Redis instead of three; it is asked for three times a job."""
+        self.tasks.workshop.heartbeat.beat()
         if pipeline is not None:
             super().heartbeat(timeout, pipeline)
             return
@@ -220,6 +221,7 @@ def run_process(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):  # RQ's own are there only while it works
         signal.signal(number, lambda *_: interrupts.drain.set())
     while not interrupts.drain.is_set():
+        workshop.heartbeat.beat()
         with contextlib.suppress(StopRequested):  # SIGTERM between two workers
             try:
                 GateWorker(jobs, tasks, connection=connection).work(logging_level="WARNING")

@@ -90,6 +90,7 @@ class Tasks:
     def rest(self) -> None:
         """Until the store answers no other job is taken: it would only be put back too."""
         while self._store_was_away and not self.interrupts.drain.wait(REST_SECONDS):
+            self.workshop.heartbeat.beat()
             self._store_was_away = not self._store_answers()
 
     def _built(self, record: AlignmentRecord, attempts_left: int) -> AlignmentRecord | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from core.heartbeat import Heartbeat
 from core.records import Records
 from core.scratch import Scratch
 from core.settings import AlignmentSettings, Settings, SettingsInvalid
@@ -40,12 +41,14 @@ class Workshop:
     redis: RedisTier | None = field(init=False)
     scratch: Scratch = field(init=False)
     counts: TierCounts = field(init=False, default_factory=TierCounts)
+    heartbeat: Heartbeat = field(init=False)
 
     def __post_init__(self) -> None:
         alignments = self.settings.alignments
         object.__setattr__(self, "ram", RamTier(alignments.ram_bytes))
         object.__setattr__(self, "redis", _redis_tier(alignments))
         object.__setattr__(self, "scratch", Scratch(self.settings.scratch))
+        object.__setattr__(self, "heartbeat", Heartbeat(self.settings.heartbeat))
 
     @property
     def records(self) -> Records:

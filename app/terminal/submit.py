@@ -32,9 +32,7 @@ from safelora import Gate, GateFailed, Job, RequestRefused
 def submit(
     source: Annotated[
         list[str],
-        typer.Argument(
-            help="a folder, its .safetensors and .json, an archive, s3://…, or job:ID"
-        ),
+        typer.Argument(help="a folder, its .safetensors and .json, an archive, s3://…, or job:ID"),
     ],
     alignment: Annotated[
         str | None, typer.Option(help="by name; else the one of the adapter's base model")

@@ -29,6 +29,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
     "attestation": (_WORKERS,),
     "webhooks": (_API, _COURIER),
     "scratch": (_API, _WORKERS),
+    "heartbeat": (_WORKERS, _COURIER),
 }
 """Which processes use what a section says."""
 
@@ -41,6 +42,10 @@ lists and objects are JSON.
     export SAFELORA_STORE__KIND=s3 SAFELORA_STORE__S3__BUCKET=gate
     export SAFELORA_REDIS__URL=redis://redis.internal:6379/0
     export SAFELORA_ALIGNMENTS__ROOTS='["/models"]'
+
+Passwords and keys are better kept in files: each file of the folder that `SAFELORA_SECRETS_DIR`
+names is a variable of its name, `SAFELORA_REDIS__URL` for one. One of the environment itself goes
+before it.
 
 A variable that is no setting, or holds what cannot be, stops `serve`, `worker`, `courier` and `up`
 at their start, with a line for each and exit code 2. No line shows a value, which may be a secret.

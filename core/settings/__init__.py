@@ -1,6 +1,7 @@
 """The service's settings: built once at the door, passed in, never a global.
 
-Every field can be set as an environment variable: SAFELORA_STORE__PATH, SAFELORA_REDIS__URL, …
+Every field can be set as an environment variable, SAFELORA_STORE__PATH, SAFELORA_REDIS__URL, …, or
+as a file of that name in the folder that SAFELORA_SECRETS_DIR names.
 """
 
 import os
@@ -12,7 +13,12 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from core.errors import GateError
 from core.findings import printable
@@ -24,6 +30,7 @@ from core.settings.hooks import HookRule, HookRules
 from core.settings.intake import DestinationSettings, LimitSettings, SourceSettings
 from core.settings.queue import QueueSettings, RedisSettings
 from core.settings.retention import Ages, RetentionSettings
+from core.settings.secret_files import SECRETS_DIR, SecretFiles, SecretFileUnusable, secret_files
 from core.settings.webhooks import WebhookSettings
 from core.settings.worker import WorkerSettings
 from core.store.settings import StoreSettings
@@ -51,7 +58,11 @@ __all__ = [
 ]
 
 PREFIX = "SAFELORA_"
-NOT_SETTINGS = {"SAFELORA_KEY", "SAFELORA_URL"}  # a caller's, in a shell that may start the service
+NOT_SETTINGS = {
+    "SAFELORA_KEY",  # a caller's, as the next, in a shell that may start the service
+    "SAFELORA_URL",
+    SECRETS_DIR,
+}
 
 
 class SettingsInvalid(GateError):
@@ -107,19 +118,33 @@ class Settings(BaseSettings):
     webhooks: WebhookSettings = WebhookSettings()
     scratch: Path = Path("var/scratch")
     """The folder for what is under way, on one machine: uploads, adapters in a worker's hands."""
+    heartbeat: Path | None = None
+    """A file that a worker or courier touches once a minute at least while it lives."""
 
     def tenant(self, name: str) -> TenantSettings:
         """What this tenant may do where that is not what all may."""
         return self.tenants.get(name, TenantSettings())
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, SecretFiles(settings_cls)
+
     @model_validator(mode="before")
     @classmethod
     def _no_strangers(cls, data: Any) -> Any:
-        """A mistyped variable must not leave the default in force unnoticed."""
+        """A mistyped variable, or file, must not leave the default in force unnoticed."""
         known = {f"{PREFIX}{name.upper()}" for name in cls.model_fields} | NOT_SETTINGS
         strangers = sorted(
             name
-            for name in os.environ
+            for name in (*os.environ, *secret_files(PREFIX))
             if name.startswith(PREFIX) and name.partition("__")[0] not in known
         )
         if strangers:
@@ -131,6 +156,8 @@ def load_settings() -> Settings:
     """The settings of the environment. Raises `SettingsInvalid`, without showing any value."""
     try:
         return Settings()
+    except SecretFileUnusable as error:
+        raise SettingsInvalid(str(error)) from error
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False, include_context=False)
         raise SettingsInvalid("\n".join(map(_line, problems))) from error

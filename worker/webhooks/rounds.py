@@ -134,16 +134,16 @@ class Rounds:
 @contextmanager
 def delivering(
     records: Records, redis: Redis, settings: WebhookSettings, stop: Event
-) -> Iterator[None]:
-    """Tell what is to be told, beside whatever else is done, until `stop`."""
+) -> Iterator[list[Thread]]:
+    """Tell what is to be told, beside whatever else is done, until `stop`; the threads that do."""
     if not settings.enabled:
-        yield
+        yield []
         return
     deliverer = Deliverer(records, redis, settings, Sender(settings))
     rounds = Rounds(records.outbox, deliverer.deliver, settings)
     thread = Thread(target=rounds.run, args=(stop,), daemon=True)
     thread.start()
     try:
-        yield
+        yield [thread]
     finally:
         thread.join(2 * LEAVE_SECONDS)
