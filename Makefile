@@ -36,9 +36,10 @@ format: .venv/ready-dev ## mend lint and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/ready ## write docs/findings.md and docs/errors.md from the codes
+docs: .venv/ready ## write docs/findings.md, docs/errors.md and the tables of docs/observing.md
 	$(BIN)/python -m core.render.findings_page > docs/findings.md
 	$(BIN)/python -m core.render.errors_page > docs/errors.md
+	$(BIN)/python -m core.render.metrics_page docs/observing.md
 
 fuzz: .venv/ready-dev ## mutated inputs for everything that reads an upload, some minutes
 	$(BIN)/python -m fuzz --giants

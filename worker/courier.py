@@ -8,6 +8,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from threading import Event, Thread
@@ -15,9 +16,13 @@ from threading import Event, Thread
 from core.errors import GateError, StoreError
 from core.findings import finding
 from core.jobs import JobFailure, JobRequest, JobResult, JobState, now
+from core.observing.errands import CourierMetrics
+from core.observing.process import watched
+from core.observing.scraping import serve
 from core.queue import JobQueue, build_id, connect
+from core.queue_state import beat
 from core.records import Records
-from core.settings import RetentionSettings, Settings
+from core.settings import RetentionSettings, Settings, SettingsInvalid
 from core.store import open_store
 from core.store.layout import ADAPTER_CONFIG, ADAPTER_MODEL
 from worker.expiry import expire
@@ -25,6 +30,7 @@ from worker.recovery import sweep
 from worker.webhooks.rounds import delivering
 
 LEAVE_SECONDS = 5.0
+WRONG_SETTINGS = 2
 
 _EXHAUSTED = JobFailure(
     code="attempts_exhausted",
@@ -39,9 +45,17 @@ _DEADLY = JobFailure(
 _log = logging.getLogger(__name__)
 
 Stop = Callable[[], bool]
+OnSetAside = Callable[[str], object]
+"""Told the code of each job and build that is given up."""
 
 
-def reconcile(records: Records, queue: JobQueue, stop: Stop = lambda: False) -> int:
+def reconcile(
+    records: Records,
+    queue: JobQueue,
+    stop: Stop = lambda: False,
+    *,
+    on_set_aside: OnSetAside = lambda _: None,
+) -> int:
     """Queue every accepted job, and every alignment to build, that is not on its way; how many.
 
     What cannot be read is logged and passed over, so that it holds up nobody else. Raises
@@ -55,7 +69,7 @@ def reconcile(records: Records, queue: JobQueue, stop: Stop = lambda: False) -> 
         if job_id in on_their_way:
             continue
         try:
-            queued += _reconcile_job(records, queue, tenant, job_id)
+            queued += _reconcile_job(records, queue, tenant, job_id, on_set_aside)
         except StoreError as error:
             _log.error("job %s of tenant %s is passed over: %s", job_id, tenant, error)
     for name in records.alignment_names():
@@ -64,13 +78,15 @@ def reconcile(records: Records, queue: JobQueue, stop: Stop = lambda: False) -> 
         if build_id(name) in on_their_way:
             continue
         try:
-            queued += _reconcile_build(records, queue, name)
+            queued += _reconcile_build(records, queue, name, on_set_aside)
         except StoreError as error:
             _log.error("alignment %s is passed over: %s", name, error)
     return queued
 
 
-def _reconcile_job(records: Records, queue: JobQueue, tenant: str, job_id: str) -> bool:
+def _reconcile_job(
+    records: Records, queue: JobQueue, tenant: str, job_id: str, on_set_aside: OnSetAside
+) -> bool:
     """True if the job was queued.
 
     One whose attempts are spent without a word in the store, or that killed its workers, is
@@ -88,11 +104,14 @@ def _reconcile_job(records: Records, queue: JobQueue, tenant: str, job_id: str) 
         return queue.submit_job(request)
     records.finish(tenant, job_id, _as_failed(request, failure))
     queue.events.ended(job_id)
+    on_set_aside(failure.code)
     _log.error("job %s of tenant %s is set aside: %s", job_id, tenant, failure.code)
     return False
 
 
-def _reconcile_build(records: Records, queue: JobQueue, name: str) -> bool:
+def _reconcile_build(
+    records: Records, queue: JobQueue, name: str, on_set_aside: OnSetAside
+) -> bool:
     """True if the build was queued; one that was given up is recorded as failed."""
     record = records.alignment(name)
     if record is None or record.state != "building":
@@ -102,6 +121,7 @@ def _reconcile_build(records: Records, queue: JobQueue, name: str) -> bool:
         return queue.submit_build(name)
     records.finish_build(record.as_failed(failure.code, failure.message, now()))
     queue.forget_deaths(build_id(name))  # the same name may be registered anew
+    on_set_aside(failure.code)
     _log.error("the build of alignment %s is set aside: %s", name, failure.code)
     return False
 
@@ -122,33 +142,55 @@ def _as_failed(request: JobRequest, failure: JobFailure) -> JobResult:
 
 
 def run_courier(
-    records: Records, queue: JobQueue, retention: RetentionSettings, stop: Event
+    records: Records,
+    queue: JobQueue,
+    retention: RetentionSettings,
+    stop: Event,
+    metrics: CourierMetrics | None = None,
 ) -> None:
     """Each duty in a thread of its own until `stop`, so that none waits for a longer one."""
-    settings = queue.settings
+    settings, told = queue.settings, metrics or CourierMetrics()
+
+    def sweeping() -> None:
+        beat(queue)
+        sweep(queue, told.deaths.inc)
+
+    def set_aside(code: str) -> None:
+        told.set_aside.labels(code).inc()
 
     def reconciling() -> None:
-        queued = reconcile(records, queue, stop.is_set)
+        queued = reconcile(records, queue, stop.is_set, on_set_aside=set_aside)
+        told.requeued.inc(queued)
         if queued:
             _log.warning("%d accepted jobs were not on the queue and are now", queued)
 
     def expiring() -> None:
-        expire(records.store, retention, datetime.now(UTC), stop=stop.is_set)
+        counts = expire(records.store, retention, datetime.now(UTC), stop=stop.is_set)
+        told.deleted(asdict(counts))
 
     duties = (
-        (settings.sweep_every, partial(sweep, queue)),
-        (settings.reconcile_every, reconciling),
-        (retention.every, expiring),
+        ("sweep", settings.sweep_every, sweeping),
+        ("reconcile", settings.reconcile_every, reconciling),
+        ("expire", retention.every, expiring),
     )
     threads = [
-        Thread(target=_again_and_again, args=(stop, every, duty), daemon=True)
-        for every, duty in duties
+        Thread(
+            target=_again_and_again,
+            args=(stop, every, partial(_round, told, name, duty)),
+            daemon=True,
+        )
+        for name, every, duty in duties
     ]
     for thread in threads:
         thread.start()
     stop.wait()
     for thread in threads:
         thread.join(LEAVE_SECONDS)  # what waits for a store that is away is left
+
+
+def _round(metrics: CourierMetrics, name: str, duty: Callable[[], object]) -> None:
+    with metrics.round(name):
+        duty()
 
 
 def _again_and_again(stop: Event, every: float, duty: Callable[[], object]) -> None:
@@ -169,8 +211,14 @@ def run_process(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     redis = connect(settings.redis, answer_within=settings.redis.answer_timeout)
-    records = Records(open_store(settings.store))
+    metrics = CourierMetrics(settings)
+    try:
+        serve(metrics.registry, settings.metrics)
+    except SettingsInvalid as error:
+        _log.error("not started: %s", error)
+        return WRONG_SETTINGS
+    records = Records(watched(open_store(settings.store), metrics.registry))
     queue = JobQueue(redis, settings.queue, settings.tenants)
-    with delivering(records, redis, settings.webhooks, stop):
-        run_courier(records, queue, settings.retention, stop)
+    with delivering(records, redis, settings.webhooks, stop, metrics):
+        run_courier(records, queue, settings.retention, stop, metrics)
     return 0

@@ -27,8 +27,11 @@ from rq.serializers import JSONSerializer
 
 from core.attestation.keys import SigningKeyUnusable
 from core.errors import QueueError
+from core.observing.process import watched
+from core.observing.scraping import serve
+from core.observing.work import WorkerMetrics
 from core.queue import JobQueue, connect
-from core.settings import Settings
+from core.settings import Settings, SettingsInvalid
 from core.sources import S3Sources
 from core.store import open_store
 from worker.attesting import check_key
@@ -99,6 +102,7 @@ class GateWorker(SimpleWorker):
         self.lease = jobs.settings.lease
         self.tasks = tasks
         self.interrupts = tasks.interrupts
+        self.metrics = tasks.workshop.metrics
         job_class = gate_job(tasks.by_name)
         queue = Queue(
             jobs.settings.name,
@@ -160,13 +164,14 @@ class GateWorker(SimpleWorker):
     def clean_registries(self) -> None:
         """The courier's sweep, so that a gate without a courier recovers too, if later."""
         try:
-            sweep(self.jobs)
+            sweep(self.jobs, self.metrics.deaths.inc)
         except QueueError as error:
             _log.warning("no sweep this time: %s", error)
         self.last_cleaned_at = datetime.now(UTC)  # type: ignore[assignment]
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
         """A job that is put back is no error."""
+        self.metrics.put_back.labels(_reason(exc_info[1])).inc()
         if isinstance(exc_info[1], PUT_BACK):
             _log.warning("job %s goes back to the queue: %r", job.id, exc_info[1])
         else:
@@ -189,6 +194,12 @@ class GateWorker(SimpleWorker):
                 _log.warning("heartbeat of job %s failed: %s", job.id, error)
 
 
+def _reason(error: BaseException) -> str:
+    if isinstance(error, StoreAway):
+        return "store_away"
+    return "drained" if isinstance(error, PUT_BACK) else "failed"
+
+
 def run_process(settings: Settings) -> int:
     """The worker's process: jobs until SIGTERM or SIGINT, the running one put back.
 
@@ -199,15 +210,18 @@ def run_process(settings: Settings) -> int:
         torch.set_num_threads(settings.worker.threads)
     connection = connect(settings.redis)
     jobs = JobQueue(connection, settings.queue, settings.tenants)
+    metrics = WorkerMetrics(settings)
     workshop = Workshop(
         settings=settings,
-        store=open_store(settings.store),
+        store=watched(open_store(settings.store), metrics.registry),
         sources=S3Sources(settings),
         device=choose_device(settings.worker.device),
+        metrics=metrics,
     )
     try:
+        serve(workshop.metrics.registry, settings.metrics)
         check_key(settings.attestation, workshop.store)
-    except SigningKeyUnusable as error:
+    except (SettingsInvalid, SigningKeyUnusable) as error:
         _log.error("not started: %s", error)
         return WRONG_SETTINGS
     try:

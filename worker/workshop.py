@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from core.observing.work import WorkerMetrics
 from core.records import Records
 from core.scratch import Scratch
 from core.settings import AlignmentSettings, Settings
@@ -24,6 +25,7 @@ from worker.alignment.tiers import (
     read_manifest,
     remove_unfinished,
 )
+from worker.metrics import tier_reader
 
 _log = logging.getLogger(__name__)
 
@@ -40,12 +42,14 @@ class Workshop:
     redis: RedisTier | None = field(init=False)
     scratch: Scratch = field(init=False)
     counts: TierCounts = field(init=False, default_factory=TierCounts)
+    metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
 
     def __post_init__(self) -> None:
         alignments = self.settings.alignments
         object.__setattr__(self, "ram", RamTier(alignments.ram_bytes))
         object.__setattr__(self, "redis", _redis_tier(alignments))
         object.__setattr__(self, "scratch", Scratch(self.settings.scratch))
+        self.metrics.read_at_scrape(tier_reader(self.counts, self.ram, alignments, self.device))
 
     @property
     def records(self) -> Records:

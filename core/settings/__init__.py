@@ -17,6 +17,7 @@ from core.settings.alignments import AlignmentSettings
 from core.settings.attestation import AttestationSettings
 from core.settings.hooks import HookRule, HookRules
 from core.settings.intake import DestinationSettings, LimitSettings, SourceSettings
+from core.settings.observing import LogSettings, MetricsSettings, TraceSettings
 from core.settings.queue import QueueSettings, RedisSettings
 from core.settings.retention import Ages, RetentionSettings
 from core.settings.webhooks import WebhookSettings
@@ -33,6 +34,8 @@ __all__ = [
     "DestinationSettings",
     "HookRule",
     "LimitSettings",
+    "LogSettings",
+    "MetricsSettings",
     "QueueSettings",
     "RedisSettings",
     "RetentionSettings",
@@ -40,6 +43,7 @@ __all__ = [
     "SettingsInvalid",
     "SourceSettings",
     "TenantSettings",
+    "TraceSettings",
     "WebhookSettings",
     "WorkerSettings",
     "load_settings",
@@ -78,6 +82,9 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     attestation: AttestationSettings = AttestationSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    logs: LogSettings = LogSettings()
+    traces: TraceSettings = TraceSettings()
     scratch: Path = Path("var/scratch")
 
     def tenant(self, name: str) -> TenantSettings:

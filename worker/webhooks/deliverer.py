@@ -9,6 +9,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from core.jobs import now
+from core.observing.errands import CourierMetrics
 from core.records import Records
 from core.settings import WebhookSettings
 from core.webhooks.endpoints import Endpoint, Endpoints
@@ -34,7 +35,9 @@ class Deliverer:
         *,
         clock: Callable[[], int] = now_ms,
         chance: Callable[[], float] = random.random,
+        metrics: CourierMetrics | None = None,
     ) -> None:
+        self._metrics = metrics or CourierMetrics()
         self._records = records
         self._redis = redis
         self._settings = settings
@@ -103,6 +106,7 @@ class Deliverer:
                 state = "failed"
             else:
                 due_ms = self._clock() + int(pause * 1000)
+        self._metrics.attempted(outcome.error, outcome.seconds, state)
         _log.log(
             logging.INFO if state in ("delivered", "pending") else logging.WARNING,
             "delivery %s of job %s, tenant %s: %s%s",
