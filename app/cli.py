@@ -1,6 +1,5 @@
 """`safelora-gate`: the service from a terminal."""
 
-import logging
 import os
 import signal
 import sys
@@ -25,6 +24,7 @@ from core.alignments import DEFAULT_RANK, DtypeRule
 from core.errors import GateError, StoreError
 from core.findings import printable
 from core.keys import Keys
+from core.observing.logs import start_logging
 from core.render.terminal import print_report
 from core.report import ENGINE_VERSION, Report
 from core.settings import Settings, SettingsInvalid, load_settings
@@ -100,7 +100,7 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
             f"there are no keys, so {host} is not listened on: make one with `safelora-gate keys"
             " create`, set SAFELORA_ACCESS__KEYS, or listen on 127.0.0.1"
         )
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    start_logging("api", settings.logs)
     try:
         run(settings, host, port)
     except SettingsInvalid as error:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.concurrency import run_in_threadpool
 
 from app import problems
@@ -76,6 +77,16 @@ _BODIES = (
 )
 
 
+_PROBES = frozenset({"/livez", "/readyz", "/metrics"})
+_TELEMETRY: TelemetryConfig = {
+    "metrics": False,  # ours are Prometheus's
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+    "exclude": lambda scope: scope["path"] in _PROBES,
+}
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The HTTP API of one gate. Nothing is reached until the first request needs it.
 
@@ -111,6 +122,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # to a URL of the Host header: a key would be sent there
         separate_input_output_schemas=False,
+        telemetry=_TELEMETRY,
     )
     app.state.services, app.state.metrics = services, services.metrics
     app.state.hooks, app.state.rates, app.state.failures = sources, rates, failures

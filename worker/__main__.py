@@ -1,11 +1,11 @@
 """`python -m worker`: the worker process, the courier, or one adapter offline."""
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from core.observing.logs import start_logging
 from core.settings import SettingsInvalid, load_settings
 from worker.waiting import wait_asleep
 
@@ -19,13 +19,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from worker.offline import run
 
         return run(parsed)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         settings = load_settings()
     except SettingsInvalid as error:
         sys.stderr.write(f"{error.message}\n")
         return WRONG_SETTINGS
-    if parsed.command == "courier":
+    is_courier = parsed.command == "courier"
+    start_logging("courier" if is_courier else "worker", settings.logs)
+    if is_courier:
         from worker.courier import run_process as run_courier
 
         return run_courier(settings)

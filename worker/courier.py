@@ -19,6 +19,7 @@ from core.jobs import JobFailure, JobRequest, JobResult, JobState, now
 from core.observing.errands import CourierMetrics
 from core.observing.process import watched
 from core.observing.scraping import serve
+from core.observing.traces import start_tracing
 from core.queue import JobQueue, build_id, connect
 from core.queue_state import beat
 from core.records import Records
@@ -213,6 +214,7 @@ def run_process(settings: Settings) -> int:
     redis = connect(settings.redis, answer_within=settings.redis.answer_timeout)
     metrics = CourierMetrics(settings)
     try:
+        start_tracing("courier", settings.traces)
         serve(metrics.registry, settings.metrics)
     except SettingsInvalid as error:
         _log.error("not started: %s", error)

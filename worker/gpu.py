@@ -15,6 +15,7 @@ from threading import Event, Thread
 from typing import Any
 
 import torch
+from opentelemetry.trace import Span, SpanKind
 from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
@@ -27,10 +28,12 @@ from rq.serializers import JSONSerializer
 
 from core.attestation.keys import SigningKeyUnusable
 from core.errors import QueueError
+from core.observing.context import resumed
 from core.observing.process import watched
 from core.observing.scraping import serve
+from core.observing.traces import span, start_tracing
 from core.observing.work import WorkerMetrics
-from core.queue import JobQueue, connect
+from core.queue import BUILD_ALIGNMENT, SANITIZE, JobQueue, connect
 from core.settings import Settings, SettingsInvalid
 from core.sources import S3Sources
 from core.store import open_store
@@ -68,7 +71,8 @@ def gate_job(tasks: Mapping[str, Task]) -> type[Job]:
             """What is not the job's fault costs it no attempt, nor its turn."""
             self.enqueue_at_front_on_retry = False
             try:
-                return super().perform()
+                with resumed(self.id, self.meta), _attempt(self):
+                    return super().perform()
             except PUT_BACK:
                 self.enqueue_at_front_on_retry = True
                 self.retries_left = (self.retries_left or 0) + 1
@@ -194,6 +198,13 @@ class GateWorker(SimpleWorker):
                 _log.warning("heartbeat of job %s failed: %s", job.id, error)
 
 
+def _attempt(job: Job) -> contextlib.AbstractContextManager[Span]:
+    """Its span: one for each attempt, and where it is delivered twice one for each of these."""
+    name = {SANITIZE: "job", BUILD_ALIGNMENT: "build"}.get(job.func_name or "", "unknown")
+    left = job.retries_left or 0
+    return span(name, kind=SpanKind.CONSUMER, job_id=job.id, attempts_left=left)
+
+
 def _reason(error: BaseException) -> str:
     if isinstance(error, StoreAway):
         return "store_away"
@@ -219,6 +230,7 @@ def run_process(settings: Settings) -> int:
         metrics=metrics,
     )
     try:
+        start_tracing("worker", settings.traces)
         serve(workshop.metrics.registry, settings.metrics)
         check_key(settings.attestation, workshop.store)
     except (SettingsInvalid, SigningKeyUnusable) as error:

@@ -14,6 +14,7 @@ from core.alignments import AlignmentRecord
 from core.errors import GateError, StoreError
 from core.findings import printable
 from core.jobs import JobFailure, JobRequest, JobResult, JobState, now
+from core.observing.traces import span
 from core.queue import BUILD_ALIGNMENT, SANITIZE, JobQueue, build_id
 from worker.alignment.registration import register
 from worker.alignment.wanted import Removed, Wanted
@@ -71,12 +72,15 @@ class Tasks:
         begun = time.time()
         with following(line, self.interrupts) as tracker:
             result = self._result(request, tracker, attempts_left, folder / "own", company)
-            standing = self.workshop.records.finish(
-                request.tenant, request.id, result, told=line.end
-            )
+            with span("finish", state=result.state):
+                standing = self.workshop.records.finish(
+                    request.tenant, request.id, result, told=line.end
+                )
         self.workshop.metrics.ended(request, standing, begun, time.time() - begun)
         _log.info("job %s of tenant %s: %s", request.id, request.tenant, standing.state)
-        company.publish(stop=self.interrupts.drain.is_set)
+        if company.came_along:
+            with span("company"):
+                company.publish(stop=self.interrupts.drain.is_set)
 
     def build_alignment(self, *, name: str, attempts_left: int) -> None:
         """Build what the name stands for and record it. Raises only where another attempt may help.
