@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.concurrency import run_in_threadpool
 
 from app import problems
@@ -22,6 +23,7 @@ from app.api import (
     health,
     hooks,
     jobs,
+    metrics,
     preview,
     results,
     signing_keys,
@@ -36,6 +38,7 @@ from app.api.webhooks import WebhookChange, WebhookOrder
 from app.description.openapi import describe
 from app.hooks.sources import HookSources
 from app.intake.order import JobOrder
+from app.metering import MeteringMiddleware
 from app.problems import Problem
 from app.services import open_services
 from app.web import site
@@ -57,6 +60,7 @@ _APIS = (
     hooks,
     signing_keys,
     health,
+    metrics,
     docs,
     site,
 )
@@ -73,6 +77,16 @@ _BODIES = (
 )
 
 
+_PROBES = frozenset({"/livez", "/readyz", "/metrics"})
+_TELEMETRY: TelemetryConfig = {
+    "metrics": False,  # ours are Prometheus's
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+    "exclude": lambda scope: scope["path"] in _PROBES,
+}
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The HTTP API of one gate. Nothing is reached until the first request needs it.
 
@@ -80,7 +94,10 @@ def create_app(settings: Settings) -> FastAPI:
     """
     sources = HookSources(settings.hooks)
     services = open_services(settings)
-    rates, failures = RequestRates(settings), Failures(settings.access.failures_per_minute)
+    rates = RequestRates(settings)
+    failures = Failures(
+        settings.access.failures_per_minute, on_failure=services.metrics.sign_in_failures.inc
+    )
     holders = Holders(settings.access.keys, services.store, failures)
     sessions = Sessions(settings)
     audit = AuditLog(settings.access)
@@ -105,8 +122,9 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # to a URL of the Host header: a key would be sent there
         separate_input_output_schemas=False,
+        telemetry=_TELEMETRY,
     )
-    app.state.services = services
+    app.state.services, app.state.metrics = services, services.metrics
     app.state.hooks, app.state.rates, app.state.failures = sources, rates, failures
     app.state.holders, app.state.sessions = holders, sessions
     app.add_middleware(
@@ -119,6 +137,7 @@ def create_app(settings: Settings) -> FastAPI:
         page_of=problem_page,
     )
     app.add_middleware(AuditMiddleware, audit=audit)  # around the other: what that refuses counts
+    app.add_middleware(MeteringMiddleware, metrics=services.metrics)
     problems.install(app)
     for api in _APIS:
         app.include_router(api.router)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -24,6 +25,8 @@ from rq.serializers import JSONSerializer
 from core.errors import QueueError
 from core.events import JobEvents
 from core.jobs import JobRequest, Progress
+from core.observing.context import carried
+from core.observing.traces import span
 from core.redis_errors import redis_errors
 from core.settings import QueueSettings, RedisSettings, TenantSettings
 from core.timeouts import job_timeout
@@ -31,7 +34,8 @@ from core.timeouts import job_timeout
 SANITIZE: Final = "worker.tasks.sanitize"
 BUILD_ALIGNMENT: Final = "worker.tasks.build_alignment"
 
-# In a waiting job's meta: the id of the alignment that it is for, and how large its input is.
+# In a waiting job's meta: the id of the alignment that it is for, and how large its input is;
+# beside them what `carried` gives.
 ALIGNMENT: Final = "alignment"
 BYTES: Final = "bytes"
 
@@ -108,7 +112,7 @@ class JobQueue:
         return self._submit(entry, None)
 
     def _submit(self, entry: _Entry, limit: RateLimit | None, *, is_new: bool = False) -> bool:
-        with redis_errors():
+        with span("enqueue", kind=SpanKind.PRODUCER, job_id=entry.rq_id), redis_errors():
             if not is_new and self.redis.exists(RQJob.key_for(entry.rq_id)):
                 if self._is_on_its_way(entry.rq_id):
                     return False
@@ -131,7 +135,7 @@ class JobQueue:
             kwargs=entry.kwargs,
             job_id=entry.rq_id,
             timeout=entry.timeout,
-            meta=entry.meta,
+            meta=entry.meta | carried(),
             result_ttl=_KEPT_AFTER_SUCCESS,
             failure_ttl=_KEPT_AFTER_FAILURE,
             retry=Attempts(max=retries) if retries else None,

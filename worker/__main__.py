@@ -1,7 +1,6 @@
 """`python -m worker`: the worker process, the courier, or one adapter offline."""
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from worker.offline import run
 
         return run(parsed)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         settings = load_settings()
         if parsed.command == "courier":

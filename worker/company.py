@@ -99,6 +99,7 @@ class Company:
                 room -= sum(file.size for file in member.adapter.files)
             else:
                 shutil.rmtree(folder, ignore_errors=True)
+        self.workshop.metrics.beside.observe(len(self._members))
         return [Case(member.adapter.modules, member.order.policy) for member in self._members]
 
     @property

@@ -8,6 +8,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from threading import Event, Thread
@@ -17,7 +18,13 @@ from core.exit_codes import DONE
 from core.findings import finding
 from core.heartbeat import Heartbeat
 from core.jobs import JobFailure, JobRequest, JobResult, JobState, now
+from core.observing.errands import CourierMetrics
+from core.observing.logs import start_logging
+from core.observing.process import watched
+from core.observing.scraping import serve
+from core.observing.traces import start_tracing
 from core.queue import JobQueue, build_id, connect
+from core.queue_state import beat
 from core.records import Records
 from core.settings import RetentionSettings, Settings
 from core.store import open_store
@@ -42,9 +49,17 @@ _DEADLY = JobFailure(
 _log = logging.getLogger(__name__)
 
 Stop = Callable[[], bool]
+OnSetAside = Callable[[str], object]
+"""Told the code of each job and build that is given up."""
 
 
-def reconcile(records: Records, queue: JobQueue, stop: Stop = lambda: False) -> int:
+def reconcile(
+    records: Records,
+    queue: JobQueue,
+    stop: Stop = lambda: False,
+    *,
+    on_set_aside: OnSetAside = lambda _: None,
+) -> int:
     """Queue every accepted job, and every alignment to build, that is not on its way; how many.
 
     What cannot be read is logged and passed over, so that it holds up nobody else. Raises
@@ -58,7 +73,7 @@ def reconcile(records: Records, queue: JobQueue, stop: Stop = lambda: False) -> 
         if job_id in on_their_way:
             continue
         try:
-            queued += _reconcile_job(records, queue, tenant, job_id)
+            queued += _reconcile_job(records, queue, tenant, job_id, on_set_aside)
         except StoreError as error:
             _log.error("job %s of tenant %s is passed over: %s", job_id, tenant, error)
     for name in records.alignment_names():
@@ -67,13 +82,15 @@ def reconcile(records: Records, queue: JobQueue, stop: Stop = lambda: False) -> 
         if build_id(name) in on_their_way:
             continue
         try:
-            queued += _reconcile_build(records, queue, name)
+            queued += _reconcile_build(records, queue, name, on_set_aside)
         except StoreError as error:
             _log.error("alignment %s is passed over: %s", name, error)
     return queued
 
 
-def _reconcile_job(records: Records, queue: JobQueue, tenant: str, job_id: str) -> bool:
+def _reconcile_job(
+    records: Records, queue: JobQueue, tenant: str, job_id: str, on_set_aside: OnSetAside
+) -> bool:
     """True if the job was queued.
 
     One whose attempts are spent without a word in the store, or that killed its workers, is
@@ -91,11 +108,14 @@ def _reconcile_job(records: Records, queue: JobQueue, tenant: str, job_id: str) 
         return queue.submit_job(request)
     records.finish(tenant, job_id, _as_failed(request, failure))
     queue.events.ended(job_id)
+    on_set_aside(failure.code)
     _log.error("job %s of tenant %s is set aside: %s", job_id, tenant, failure.code)
     return False
 
 
-def _reconcile_build(records: Records, queue: JobQueue, name: str) -> bool:
+def _reconcile_build(
+    records: Records, queue: JobQueue, name: str, on_set_aside: OnSetAside
+) -> bool:
     """True if the build was queued; one that was given up is recorded as failed."""
     record = records.alignment(name)
     if record is None or record.state != "building":
@@ -105,6 +125,7 @@ def _reconcile_build(records: Records, queue: JobQueue, name: str) -> bool:
         return queue.submit_build(name)
     records.finish_build(record.as_failed(failure.code, failure.message, now()))
     queue.forget_deaths(build_id(name))  # the same name may be registered anew
+    on_set_aside(failure.code)
     _log.error("the build of alignment %s is set aside: %s", name, failure.code)
     return False
 
@@ -132,29 +153,43 @@ def run_courier(
     *,
     beside: Sequence[Thread] = (),
     heartbeat: Heartbeat | None = None,
+    metrics: CourierMetrics | None = None,
 ) -> None:
     """Each duty in a thread of its own until `stop`, so that none waits for a longer one.
 
     The heart beats as long as all of them live, and those `beside`.
     """
-    settings = queue.settings
+    settings, told = queue.settings, metrics or CourierMetrics()
+
+    def sweeping() -> None:
+        beat(queue)
+        sweep(queue, told.deaths.inc)
+
+    def set_aside(code: str) -> None:
+        told.set_aside.labels(code).inc()
 
     def reconciling() -> None:
-        queued = reconcile(records, queue, stop.is_set)
+        queued = reconcile(records, queue, stop.is_set, on_set_aside=set_aside)
+        told.requeued.inc(queued)
         if queued:
             _log.warning("%d accepted jobs were not on the queue and are now", queued)
 
     def expiring() -> None:
-        expire(records.store, retention, datetime.now(UTC), stop=stop.is_set)
+        counts = expire(records.store, retention, datetime.now(UTC), stop=stop.is_set)
+        told.deleted(asdict(counts))
 
     duties = (
-        (settings.sweep_every, partial(sweep, queue)),
-        (settings.reconcile_every, reconciling),
-        (retention.every, expiring),
+        ("sweep", settings.sweep_every, sweeping),
+        ("reconcile", settings.reconcile_every, reconciling),
+        ("expire", retention.every, expiring),
     )
     threads = [
-        Thread(target=_again_and_again, args=(stop, every, duty), daemon=True)
-        for every, duty in duties
+        Thread(
+            target=_again_and_again,
+            args=(stop, every, partial(_round, told, name, duty)),
+            daemon=True,
+        )
+        for name, every, duty in duties
     ]
     for thread in threads:
         thread.start()
@@ -164,6 +199,11 @@ def run_courier(
             heartbeat.beat()
     for thread in threads:
         thread.join(LEAVE_SECONDS)  # what waits for a store that is away is left
+
+
+def _round(metrics: CourierMetrics, name: str, duty: Callable[[], object]) -> None:
+    with metrics.round(name):
+        duty()
 
 
 def _again_and_again(stop: Event, every: float, duty: Callable[[], object]) -> None:
@@ -184,9 +224,21 @@ def run_process(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     redis = connect(settings.redis, answer_within=settings.redis.answer_timeout)
-    records = Records(open_store(settings.store))
+    metrics = CourierMetrics(settings)
+    start_logging("courier", settings.logs)
+    start_tracing("courier", settings.traces)
+    serve(metrics.registry, settings.metrics)
+    records = Records(watched(open_store(settings.store), metrics.registry))
     queue = JobQueue(redis, settings.queue, settings.tenants)
     heartbeat = Heartbeat(settings.heartbeat)
-    with delivering(records, redis, settings.webhooks, stop) as beside:
-        run_courier(records, queue, settings.retention, stop, beside=beside, heartbeat=heartbeat)
+    with delivering(records, redis, settings.webhooks, stop, metrics) as beside:
+        run_courier(
+            records,
+            queue,
+            settings.retention,
+            stop,
+            beside=beside,
+            heartbeat=heartbeat,
+            metrics=metrics,
+        )
     return DONE

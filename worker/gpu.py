@@ -15,6 +15,7 @@ from threading import Event, Thread
 from typing import Any
 
 import torch
+from opentelemetry.trace import Span, SpanKind
 from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError
@@ -28,7 +29,13 @@ from rq.serializers import JSONSerializer
 from core.attestation.keys import SigningKeyUnusable
 from core.errors import QueueError
 from core.exit_codes import DONE
-from core.queue import JobQueue, connect
+from core.observing.context import resumed
+from core.observing.logs import start_logging
+from core.observing.process import watched
+from core.observing.scraping import serve
+from core.observing.traces import span, start_tracing
+from core.observing.work import WorkerMetrics
+from core.queue import BUILD_ALIGNMENT, SANITIZE, JobQueue, connect
 from core.settings import Settings, SettingsInvalid
 from core.sources import S3Sources
 from core.store import open_store
@@ -65,7 +72,8 @@ def gate_job(tasks: Mapping[str, Task]) -> type[Job]:
             """What is not the job's fault costs it no attempt, nor its turn."""
             self.enqueue_at_front_on_retry = False
             try:
-                return super().perform()
+                with resumed(self.id, self.meta), _attempt(self):
+                    return super().perform()
             except PUT_BACK:
                 self.enqueue_at_front_on_retry = True
                 self.retries_left = (self.retries_left or 0) + 1
@@ -99,6 +107,7 @@ class GateWorker(SimpleWorker):
         self.lease = jobs.settings.lease
         self.tasks = tasks
         self.interrupts = tasks.interrupts
+        self.metrics = tasks.workshop.metrics
         job_class = gate_job(tasks.by_name)
         queue = Queue(
             jobs.settings.name,
@@ -161,13 +170,14 @@ class GateWorker(SimpleWorker):
     def clean_registries(self) -> None:
         """The courier's sweep, so that a gate without a courier recovers too, if later."""
         try:
-            sweep(self.jobs)
+            sweep(self.jobs, self.metrics.deaths.inc)
         except QueueError as error:
             _log.warning("no sweep this time: %s", error)
         self.last_cleaned_at = datetime.now(UTC)  # type: ignore[assignment]
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
         """A job that is put back is no error."""
+        self.metrics.put_back.labels(_reason(exc_info[1])).inc()
         if isinstance(exc_info[1], PUT_BACK):
             _log.warning("job %s goes back to the queue: %r", job.id, exc_info[1])
         else:
@@ -190,23 +200,41 @@ class GateWorker(SimpleWorker):
                 _log.warning("heartbeat of job %s failed: %s", job.id, error)
 
 
+def _attempt(job: Job) -> contextlib.AbstractContextManager[Span]:
+    """Its span: one for each attempt, and where it is delivered twice one for each of these."""
+    name = {SANITIZE: "job", BUILD_ALIGNMENT: "build"}.get(job.func_name or "", "unknown")
+    left = job.retries_left or 0
+    return span(name, kind=SpanKind.CONSUMER, job_id=job.id, attempts_left=left)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, StoreAway):
+        return "store_away"
+    return "drained" if isinstance(error, PUT_BACK) else "failed"
+
+
 def run_process(settings: Settings) -> int:
     """The worker's process: jobs until SIGTERM or SIGINT, the running one put back.
 
     A Redis that goes away is waited for: what is warm stays warm. Raises `SettingsInvalid` where
     there is no such device, or the signing key cannot be used.
     """
+    start_logging("worker", settings.logs)
     if settings.worker.threads is not None:
         torch.set_num_threads(settings.worker.threads)
     connection = connect(settings.redis)
     jobs = JobQueue(connection, settings.queue, settings.tenants)
+    metrics = WorkerMetrics(settings)
     workshop = Workshop(
         settings=settings,
-        store=open_store(settings.store),
+        store=watched(open_store(settings.store), metrics.registry),
         sources=S3Sources(settings),
         device=choose_device(settings.worker.device),
+        metrics=metrics,
     )
     try:
+        start_tracing("worker", settings.traces)
+        serve(workshop.metrics.registry, settings.metrics)
         check_key(settings.attestation, workshop.store)
     except SigningKeyUnusable as error:
         raise SettingsInvalid(f"SAFELORA_ATTESTATION__KEY: {error}") from error

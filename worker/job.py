@@ -46,6 +46,7 @@ def run_job(
     output.mkdir()
     with workshop.alignment(request.alignment.id, request.alignment.name) as alignment:
         report = _report(request, alignment, upload, output, tracker, company)
+        workshop.metrics.modules.inc(report.summary.modules)
     tracker.step("publish", 0, 0)
     with tracker.stage("publish"):
         return publish(request, workshop, upload, report, output)

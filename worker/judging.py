@@ -97,7 +97,7 @@ def judge_all(
         return in_parallel(judge, groups, range(workers), waiting=step, abandon=lambda: None)
 
     step()
-    with closing(one_by_one() if workers == 1 else side_by_side()) as made:
+    with tracker.turns("judge"), closing(one_by_one() if workers == 1 else side_by_side()) as made:
         for members in made:
             for place, one in members.items():
                 judged[place][one.module.path] = one
@@ -137,11 +137,11 @@ def _judge(
     at_once: int,
 ) -> dict[int, Judged]:
     policies = [cases[place].policy for place in group.members]
-    with tracker.stage("align", at_once=at_once):
+    with tracker.turn("align", at_once=at_once):
         loaded = _loaded(group.name, policies, alignment)
-    with tracker.stage("score", at_once=at_once):
+    with tracker.turn("score", at_once=at_once):
         scored = score_modules(list(group.members.values()), loaded, policies)
-    with tracker.stage("project", at_once=at_once):
+    with tracker.turn("project", at_once=at_once):
         each = zip(group.members, scored, loaded, policies, strict=True)
         return {place: project_module(s, lo, policy) for place, s, lo, policy in each}
 

@@ -10,6 +10,7 @@ from core.archives.pack import Packed, zip_chunks
 from core.canonical import digest, sha256_hex
 from core.findings import first_of_each
 from core.jobs import Commit, JobRequest, JobState, recipe_digest
+from core.observing.traces import span
 from core.render.html import render_html
 from core.report import FileFacts, Report
 from core.retention import commit_result, earlier_result
@@ -82,7 +83,8 @@ def publish(
         job=request.id,
     )
     ages = workshop.settings.retention.of(request.tenant)
-    return commit_result(workshop.records, request.tenant, commit, ages, datetime.now(UTC))
+    with span("commit"):
+        return commit_result(workshop.records, request.tenant, commit, ages, datetime.now(UTC))
 
 
 def _adapter(report: Report) -> Sequence[FileFacts]:

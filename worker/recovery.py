@@ -7,6 +7,7 @@ queues again.
 
 import logging
 import time
+from collections.abc import Callable
 from typing import cast
 
 from rq.exceptions import NoSuchJobError
@@ -23,18 +24,18 @@ STUCK_SECONDS = 10.0  # from the queue into a worker's hands it takes millisecon
 _log = logging.getLogger(__name__)
 
 
-def sweep(queue: JobQueue) -> int:
+def sweep(queue: JobQueue, on_death: Callable[[], object] = lambda: None) -> int:
     """Queue, in front, what a dead worker left; how many. Raises `QueueError`.
 
     One that has gone with as many workers as are allowed is left to `reconcile`, to be set aside.
     """
     with redis_errors():
-        moved = _of_dead_workers(queue) + _stuck_on_the_way(queue)
+        moved = _of_dead_workers(queue, on_death) + _stuck_on_the_way(queue)
         _tidy(queue)
         return moved
 
 
-def _of_dead_workers(queue: JobQueue) -> int:
+def _of_dead_workers(queue: JobQueue, on_death: Callable[[], object]) -> int:
     """Those whose lease has run out."""
     moved = 0
     started = queue.rq.started_job_registry.key
@@ -49,6 +50,7 @@ def _of_dead_workers(queue: JobQueue) -> int:
         if job is None or rq_id in queue.started():
             continue  # ended, or in the hands of another worker too
         queue.count_death(rq_id)
+        on_death()
         if queue.is_deadly(rq_id):
             _log.error("job %s went with another worker: it is not run again", rq_id)
         else:

@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from core.alignments import AlignmentRecord
 from core.errors import GateError, StoreError
 from core.findings import printable
 from core.jobs import JobFailure, JobRequest, JobResult, JobState, now
+from core.observing.traces import span
 from core.queue import BUILD_ALIGNMENT, SANITIZE, JobQueue, build_id
 from worker.alignment.registration import register
 from worker.alignment.wanted import Removed, Wanted
@@ -67,13 +69,18 @@ class Tasks:
         first = attempts_left >= self.queue.settings.attempts - 1
         company = Company(request, self.queue, self.workshop, folder / "others", first)
         line = JobLine(self.queue, self.workshop.records, request.tenant, request.id)
+        begun = time.time()
         with following(line, self.interrupts) as tracker:
             result = self._result(request, tracker, attempts_left, folder / "own", company)
-            standing = self.workshop.records.finish(
-                request.tenant, request.id, result, told=line.end
-            )
+            with span("finish", state=result.state):
+                standing = self.workshop.records.finish(
+                    request.tenant, request.id, result, told=line.end
+                )
+        self.workshop.metrics.ended(request, standing, begun, time.time() - begun)
         _log.info("job %s of tenant %s: %s", request.id, request.tenant, standing.state)
-        company.publish(stop=self.interrupts.drain.is_set)
+        if company.came_along:
+            with span("company"):
+                company.publish(stop=self.interrupts.drain.is_set)
 
     def build_alignment(self, *, name: str, attempts_left: int) -> None:
         """Build what the name stands for and record it. Raises only where another attempt may help.
@@ -85,6 +92,7 @@ class Tasks:
             record = self.workshop.records.alignment(name)
             while record is not None and record.state == "building":
                 record = self._built(record, attempts_left)
+                self.workshop.metrics.builds.labels(_state(record)).inc()
                 _log_build(name, record)
 
     def rest(self) -> None:
@@ -194,6 +202,11 @@ class Tasks:
             _log.warning("the object store is away: %s", error)
             return False
         return True
+
+
+def _state(standing: AlignmentRecord | None) -> str:
+    """Of a build that came to its end: one that is void was of a name that is another's by now."""
+    return "void" if standing is None or standing.state == "building" else standing.state
 
 
 def _log_build(name: str, standing: AlignmentRecord | None) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from core.heartbeat import Heartbeat
+from core.observing.work import WorkerMetrics
 from core.records import Records
 from core.scratch import Scratch
 from core.settings import AlignmentSettings, Settings, SettingsInvalid
@@ -25,6 +26,7 @@ from worker.alignment.tiers import (
     read_manifest,
     remove_unfinished,
 )
+from worker.metrics import tier_reader
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class Workshop:
     scratch: Scratch = field(init=False)
     counts: TierCounts = field(init=False, default_factory=TierCounts)
     heartbeat: Heartbeat = field(init=False)
+    metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
 
     def __post_init__(self) -> None:
         alignments = self.settings.alignments
@@ -49,6 +52,7 @@ class Workshop:
         object.__setattr__(self, "redis", _redis_tier(alignments))
         object.__setattr__(self, "scratch", Scratch(self.settings.scratch))
         object.__setattr__(self, "heartbeat", Heartbeat(self.settings.heartbeat))
+        self.metrics.read_at_scrape(tier_reader(self.counts, self.ram, alignments, self.device))
 
     @property
     def records(self) -> Records:

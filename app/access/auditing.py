@@ -17,10 +17,13 @@ from app.access.audit import AuditLog
 from app.problems import MEDIA_TYPE
 from core.alignments import NAME_PATTERN
 from core.jobs import JOB_ID_PATTERN
+from core.observing.context import REQUEST_ID_PATTERN, belonging
 from core.webhooks.endpoints import WEBHOOK_ID_PATTERN
 
 REQUEST_ID: Final = "X-Request-Id"
-_PLAIN_ID = re.compile(r"(?!slg_)[A-Za-z0-9._-]{1,64}")  # and no key of ours, sent there by mistake
+_PLAIN_ID = re.compile(
+    rf"(?!slg_){REQUEST_ID_PATTERN}"
+)  # and no key of ours, sent there by mistake
 _LOCATION = re.compile(r"/v1/(jobs|alignments|uploads|webhooks)/([^/?#]+)")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _REFUSALS = frozenset({401, 403, 429})
@@ -84,7 +87,8 @@ class AuditMiddleware:
             await send(message)
 
         try:
-            await self._app(scope, receive, answer)
+            with belonging(request_id=request_id):
+                await self._app(scope, receive, answer)
         except Exception:
             if not answered:
                 await self._write(scope, {"status": 500, "headers": []}, "internal_error")

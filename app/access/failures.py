@@ -16,8 +16,16 @@ class Failures:
     """How many failures each address has left: `a_minute` at once, then as many within each minute
     as come back one by one."""
 
-    def __init__(self, a_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        a_minute: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        on_failure: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`on_failure` is told of each, of those beyond the bound too."""
         self._a_minute = a_minute
+        self._on_failure = on_failure
         self._clock = clock
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
@@ -29,6 +37,7 @@ class Failures:
     def counted(self, address: str, error: RequestError) -> RequestError:
         """The error to raise for one more failure: `error`, or `TooManyRequests`
         (`too_many_failures`) where none is allowed."""
+        self._on_failure()
         wait = self.seconds_to_wait(address)
         if wait:
             return TooManyRequests(

@@ -1,25 +1,43 @@
 """Probes, open to all: is the process alive, can it serve, which version is it."""
 
 import logging
+import shutil
 from collections.abc import Callable
+from typing import Final, Literal
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.description.answers import problems
 from app.problems import problem
-from app.services import Served
+from app.services import Served, Services
 from app.views import View
 from core.errors import QueueError, StoreError
+from core.observing.process import existing
+from core.queue_state import queue_state
 from core.report import ENGINE_VERSION
+
+LEAST_ROOM: Final = 64 * 2**20  # bytes; with less no upload is taken
 
 _log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["health"])
 
+Checked = Literal["store", "redis", "disk", "workers", "courier"]
+Found = Literal["ok", "failed", "missing", "unknown"]
+_OTHERS: Final[tuple[Checked, ...]] = ("workers", "courier")
+
 
 class Health(View):
     status: str = "ok"
+
+
+class Readiness(Health):
+    """`checks`: what was found of each part; `warnings`: those without which jobs are accepted, and
+    wait."""
+
+    checks: dict[Checked, Found]
+    warnings: list[Checked]
 
 
 class Version(View):
@@ -36,17 +54,25 @@ async def livez() -> Health:
 
 @router.get(
     "/readyz",
-    response_model=Health,
+    response_model=Readiness,
     responses=problems("not_ready"),
-    summary="The object store and Redis answer",
+    summary="What is needed to serve is there",
 )
-def readyz(services: Served) -> Response | Health:
-    checks = {"store": services.store.check, "redis": services.queue.ping}
-    failed = [name for name, check in checks.items() if not _passes(name, check)]
+def readyz(services: Served) -> Response | Readiness:
+    """200 while the object store and Redis answer and the disk has room, else 503, where `failed`
+    names what has not. That no worker or no courier was heard of is a warning: an API that is taken
+    out for it would refuse what it can keep."""
+    checks: dict[Checked, Found] = {
+        "store": _outcome("store", services.store.check),
+        "redis": _outcome("redis", services.probed.ping),
+        "disk": _disk(services),
+    }
+    failed = [name for name, found in checks.items() if found != "ok"]
+    checks |= _others(services) if checks["redis"] == "ok" else dict.fromkeys(_OTHERS, "unknown")
     if failed:
         words = f"{' and '.join(failed)} cannot be used: see the gate's log"
-        return problem(503, "not_ready", words, details={"failed": failed})
-    return Health()
+        return problem(503, "not_ready", words, details={"failed": failed, "checks": checks})
+    return Readiness(checks=checks, warnings=[name for name in _OTHERS if checks[name] != "ok"])
 
 
 @router.get("/version", response_model=Version, summary="What is running")
@@ -54,10 +80,31 @@ async def version() -> Version:
     return Version()
 
 
-def _passes(name: str, check: Callable[[], None]) -> bool:
+def _outcome(name: str, check: Callable[[], None]) -> Found:
     try:
         check()
     except (StoreError, QueueError) as error:
         _log.warning("not ready: %s: %s", name, error)
-        return False
-    return True
+        return "failed"
+    return "ok"
+
+
+def _disk(services: Services) -> Found:
+    """Where uploads are unpacked, and a local store's."""
+    settings = services.settings
+    places = [settings.scratch, *([settings.store.path] if settings.store.kind == "local" else [])]
+    for place in places:
+        free = shutil.disk_usage(existing(place)).free
+        if free < LEAST_ROOM:
+            _log.warning("not ready: the disk of %s has %d bytes left", place, free)
+            return "failed"
+    return "ok"
+
+
+def _others(services: Services) -> dict[Checked, Found]:
+    try:
+        state = queue_state(services.probed)
+    except QueueError:
+        return dict.fromkeys(_OTHERS, "unknown")
+    there = {"workers": sum(state.workers.values()) > 0, "courier": state.courier}
+    return {name: "ok" if there[name] else "missing" for name in _OTHERS}

@@ -37,6 +37,7 @@ from app.waiting import awaited
 from core.codes.adapters import ARCHIVES, PARTS, SOURCES
 from core.errors import UnsupportedMediaType
 from core.jobs import JOB_ID_PATTERN, JobRequest, JobState
+from core.observing.traces import span
 from core.tenant_limits import upload_limit
 
 _MAX_JSON = 256 * 2**10
@@ -74,7 +75,8 @@ async def post_job(
     await run_in_threadpool(check_room, services, caller, idempotency_key)
     arrival = Arrival(services, caller.tenant)
     async with scratch_folder(services.scratch) as folder, closed_at_end(arrival):
-        make_order = await _ordered(request, services, caller, arrival, folder)
+        with span("receive"):
+            make_order = await _ordered(request, services, caller, arrival, folder)
 
         def accepted() -> Snapshot:
             job = accept(services, caller, make_order(), idempotency_key, folder)

@@ -131,3 +131,8 @@ BUILDING: Final[dict[str, Any]] = ALIGNMENT | {
     "progress": {"stage": "align", "done": 12, "total": 210},
     "finished_at": None,
 }
+READY: Final[dict[str, Any]] = {
+    "status": "ok",
+    "checks": {"store": "ok", "redis": "ok", "disk": "ok", "workers": "missing", "courier": "ok"},
+    "warnings": ["workers"],
+}

@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 from app.description import webhook_examples as webhooks
 from app.description.answers import ANY, CODES_KEY, KEYED, Answers, completed
 from app.description.attestation_examples import ATTESTATION
-from app.description.examples import ALIGNMENT, BUILDING, EVENT_STREAM, JOB, QUEUED
+from app.description.examples import ALIGNMENT, BUILDING, EVENT_STREAM, JOB, QUEUED, READY
 from app.description.links import add_links
 from app.description.policy_schema import complete_policy
 from app.description.report import PREVIEW, REPORT
@@ -157,6 +157,7 @@ EXAMPLES: Final[dict[str, Any]] = {
     "Report": REPORT,
     "PreviewView": PREVIEW,
     "Health": {"status": "ok"},
+    "Readiness": READY,
     "Version": {"name": ENGINE_NAME, "engine": ENGINE_VERSION},
     "UploadView": UPLOAD,
     "Envelope": ATTESTATION,
@@ -241,7 +242,7 @@ def _document(app: FastAPI, models: tuple[type[BaseModel], ...]) -> dict[str, An
 
 
 def _needs_no_key(path: str) -> bool:
-    return not path.startswith("/v1/") or path.startswith("/v1/hooks/")
+    return path != "/metrics" and (not path.startswith("/v1/") or path.startswith("/v1/hooks/"))
 
 
 def _complete(operation: dict[str, Any], *, open_to_all: bool) -> None:

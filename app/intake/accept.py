@@ -25,6 +25,7 @@ from core.jobs import (
     now,
     recipe_digest,
 )
+from core.observing.traces import span
 from core.retention import earlier_result
 from core.sources import Pinned
 from core.store import layout
@@ -43,6 +44,13 @@ def accept(
     Once this returns the job is kept whatever happens: a queue that is down delays it only.
     Raises `RequestError` or `StoreError`, and then nothing was accepted.
     """
+    with span("accept"):
+        return _accepted(services, caller, order, key, folder)
+
+
+def _accepted(
+    services: Services, caller: Caller, order: Order, key: str | EventKey | None, folder: MakeFolder
+) -> JobRequest:
     idempotency = Idempotency(services.store, caller.tenant, key, order.digest())
     claimed = idempotency.job_id()
     if claimed is not None:

@@ -1,6 +1,5 @@
 """`safelora-gate serve`, `worker` and `courier`: one part each, for a supervisor to start."""
 
-import logging
 import os
 import sys
 from typing import NoReturn
@@ -28,7 +27,6 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000) -> None:
             f"there are no keys, so {host} is not listened on: make one with `safelora-gate keys"
             " create`, set SAFELORA_ACCESS__KEYS, or listen on 127.0.0.1"
         )
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         check_port(host, port)
         run(settings, host, port)

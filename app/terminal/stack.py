@@ -82,6 +82,7 @@ class Layout:
             "SAFELORA_ATTESTATION__KEY": str(self.signing_key),
             "SAFELORA_ACCESS__AUDIT_LOG": self.audit_log,
             "SAFELORA_SCRATCH": str(self.data / "scratch"),
+            "SAFELORA_LOGS__FORMAT": os.environ.get("SAFELORA_LOGS__FORMAT", "text"),
         }
 
 

@@ -30,6 +30,9 @@ READ_BY: dict[str, tuple[str, ...]] = {
     "webhooks": (_API, _COURIER),
     "scratch": (_API, _WORKERS),
     "heartbeat": (_WORKERS, _COURIER),
+    "logs": (_API, _WORKERS, _COURIER),
+    "metrics": (_WORKERS, _COURIER),
+    "traces": (_API, _WORKERS, _COURIER),
 }
 """Which processes use what a section says."""
 

@@ -28,6 +28,7 @@ from core.settings.alignments import AlignmentSettings
 from core.settings.attestation import AttestationSettings
 from core.settings.hooks import HookRule, HookRules
 from core.settings.intake import DestinationSettings, LimitSettings, SourceSettings
+from core.settings.observing import LogSettings, MetricsSettings, TraceSettings
 from core.settings.queue import QueueSettings, RedisSettings
 from core.settings.retention import Ages, RetentionSettings
 from core.settings.secret_files import SECRETS_DIR, SecretFiles, SecretFileUnusable, secret_files
@@ -45,6 +46,8 @@ __all__ = [
     "DestinationSettings",
     "HookRule",
     "LimitSettings",
+    "LogSettings",
+    "MetricsSettings",
     "QueueSettings",
     "RedisSettings",
     "RetentionSettings",
@@ -52,6 +55,7 @@ __all__ = [
     "SettingsInvalid",
     "SourceSettings",
     "TenantSettings",
+    "TraceSettings",
     "WebhookSettings",
     "WorkerSettings",
     "load_settings",
@@ -116,6 +120,9 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     attestation: AttestationSettings = AttestationSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    logs: LogSettings = LogSettings()
+    traces: TraceSettings = TraceSettings()
     scratch: Path = Path("var/scratch")
     """The folder for what is under way, on one machine: uploads, adapters in a worker's hands."""
     heartbeat: Path | None = None

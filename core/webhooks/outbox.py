@@ -18,6 +18,7 @@ from core.canonical import Json, digest, pretty_json
 from core.errors import RecordUnreadable
 from core.jobs import TENANT_PATTERN, JobRequest, JobResult
 from core.model import Frozen
+from core.observing.traces import current_traceparent
 from core.store import layout
 from core.store.base import ObjectExists, ObjectMissing, ObjectStore
 from core.webhooks.endpoints import Endpoints, EventType
@@ -41,7 +42,8 @@ class Attempt(Frozen):
 class Delivery(Frozen):
     """One end told to one receiver. `id` is the `webhook-id`; `webhook_id` names the endpoint, None
     for a job's own callback. `due_ms`: when the next attempt is made (ms since 1970), while it is
-    pending. `in_a_row`: attempts since the end, or since somebody asked for it again."""
+    pending. `in_a_row`: attempts since the end, or since somebody asked for it again.
+    `traceparent`: of what ended the job, where that was traced."""
 
     id: Annotated[str, Field(pattern=DELIVERY_ID_PATTERN)]
     tenant: str
@@ -54,9 +56,12 @@ class Delivery(Frozen):
     due_ms: int
     in_a_row: int = 0
     attempts: list[Attempt] = []
+    traceparent: str | None = None
 
     def as_bytes(self) -> bytes:
-        dumped: Json = self.model_dump(mode="json")
+        """Without what came later and says nothing, for versions that do not know it."""
+        silent = {"traceparent"} if self.traceparent is None else set()
+        dumped: Json = self.model_dump(mode="json", exclude=silent)
         return pretty_json(dumped)
 
     @property
@@ -179,6 +184,7 @@ class Outbox:
                 url=url,
                 body=payload(request, result).decode(),
                 due_ms=int(datetime.fromisoformat(result.finished_at).timestamp() * 1000),
+                traceparent=current_traceparent(),
             )
 
     def _begin(self, delivery: Delivery) -> None:

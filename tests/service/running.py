@@ -81,9 +81,10 @@ def running_service(
     roots: list[Path],
     port: int | None = None,
     settings: Mapping[str, str] | None = None,
+    courier: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
     """API and worker as processes of their own, stopped at the end. `settings`: more of them, as
-    variables."""
+    variables. `courier`: one is started too, with these beside them."""
     port = port or free_ports(1)[0]
     environment = {
         **os.environ,
@@ -98,16 +99,21 @@ def running_service(
         **(settings or {}),
     }
     log = folder / "service.log"
-    commands = (["app.cli", "serve", "--port", str(port)], ["worker", "run"])
+    commands: list[tuple[list[str], Mapping[str, str]]] = [
+        (["app.cli", "serve", "--port", str(port)], {}),
+        (["worker", "run"], {}),
+    ]
+    if courier is not None:
+        commands.append((["worker", "courier"], courier))
     with log.open("ab") as output:
         parts = [
             subprocess.Popen(
                 [sys.executable, "-m", *command],
-                env=environment,
+                env={**environment, **own},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-            for command in commands
+            for command, own in commands
         ]
         try:
             with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:

@@ -15,7 +15,7 @@ def test_stages_that_overlap_take_no_longer_than_has_passed(workers: int) -> Non
 
     def work() -> None:
         together.wait(30)
-        with tracker.stage("score", at_once=workers):
+        with tracker.turn("score", at_once=workers):
             together.wait(30)
             time.sleep(0.02)
             together.wait(30)

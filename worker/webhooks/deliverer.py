@@ -5,10 +5,14 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from opentelemetry.trace import SpanKind
 from redis import Redis
 from redis.exceptions import RedisError
 
 from core.jobs import now
+from core.observing.context import belonging
+from core.observing.errands import CourierMetrics
+from core.observing.traces import current_traceparent, link_to, span
 from core.records import Records
 from core.settings import WebhookSettings
 from core.webhooks.endpoints import Endpoint, Endpoints
@@ -34,7 +38,9 @@ class Deliverer:
         *,
         clock: Callable[[], int] = now_ms,
         chance: Callable[[], float] = random.random,
+        metrics: CourierMetrics | None = None,
     ) -> None:
+        self._metrics = metrics or CourierMetrics()
         self._records = records
         self._redis = redis
         self._settings = settings
@@ -61,7 +67,12 @@ class Deliverer:
             if delivery is None or not is_due:
                 outbox.put_right(mark, delivery)
                 return
-            outbox.save(self._attempted(delivery), mark)
+            linked = link_to(delivery.traceparent)
+            with (
+                belonging(job_id=mark.job_id),
+                span("webhook", kind=SpanKind.CLIENT, links=linked, job_id=mark.job_id),
+            ):
+                outbox.save(self._attempted(delivery), mark)
 
     def _attempted(self, delivery: Delivery) -> Delivery:
         at = now()
@@ -84,6 +95,9 @@ class Deliverer:
         body = delivery.body.encode()
         seconds = self._clock() // 1000
         headers = sign(secrets, message_id=delivery.id, timestamp=seconds, body=body)
+        traceparent = current_traceparent()
+        if traceparent is not None:
+            headers["traceparent"] = traceparent
         return self._sender.send(delivery.url, headers, body)
 
     def _after(self, delivery: Delivery, at: str, outcome: Outcome) -> Delivery:
@@ -103,6 +117,7 @@ class Deliverer:
                 state = "failed"
             else:
                 due_ms = self._clock() + int(pause * 1000)
+        self._metrics.attempted(outcome.error, outcome.seconds, state)
         _log.log(
             logging.INFO if state in ("delivered", "pending") else logging.WARNING,
             "delivery %s of job %s, tenant %s: %s%s",

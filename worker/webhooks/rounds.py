@@ -13,6 +13,7 @@ from typing import Final
 from redis import Redis
 
 from core.errors import GateError
+from core.observing.errands import CourierMetrics
 from core.records import Records
 from core.settings import WebhookSettings
 from core.webhooks.outbox import Mark, Outbox, now_ms
@@ -37,8 +38,10 @@ class Rounds:
         deliver: Callable[[Mark], None],
         settings: WebhookSettings,
         clock: Callable[[], int] = now_ms,
+        metrics: CourierMetrics | None = None,
     ) -> None:
         self._outbox = outbox
+        self._metrics = metrics or CourierMetrics()
         self._deliver = deliver
         self._settings = settings
         self._clock = clock
@@ -51,7 +54,8 @@ class Rounds:
         while not stop.is_set():
             start = time.monotonic()
             try:
-                self.look(stop)
+                with self._metrics.round("deliver"):
+                    self.look(stop)
             except GateError as error:
                 _log.warning("what is to be told waits for the next look: %s", error)
             spent = time.monotonic() - start
@@ -90,6 +94,7 @@ class Rounds:
             marks = deque(islice(startable, _LISTED_OF_ONE))
             if marks:
                 waiting[tenant] = marks
+        self._metrics.looked([mark.due_ms for marks in waiting.values() for mark in marks])
         return waiting
 
     def _start_some(self, waiting: dict[str, deque[Mark]]) -> None:
@@ -133,14 +138,18 @@ class Rounds:
 
 @contextmanager
 def delivering(
-    records: Records, redis: Redis, settings: WebhookSettings, stop: Event
+    records: Records,
+    redis: Redis,
+    settings: WebhookSettings,
+    stop: Event,
+    metrics: CourierMetrics | None = None,
 ) -> Iterator[list[Thread]]:
     """Tell what is to be told, beside whatever else is done, until `stop`; the threads that do."""
     if not settings.enabled:
         yield []
         return
-    deliverer = Deliverer(records, redis, settings, Sender(settings))
-    rounds = Rounds(records.outbox, deliverer.deliver, settings)
+    deliverer = Deliverer(records, redis, settings, Sender(settings), metrics=metrics)
+    rounds = Rounds(records.outbox, deliverer.deliver, settings, metrics=metrics)
     thread = Thread(target=rounds.run, args=(stop,), daemon=True)
     thread.start()
     try:

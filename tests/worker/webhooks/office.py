@@ -20,6 +20,7 @@ from core.jobs import (
     new_job_id,
     now,
 )
+from core.observing.errands import CourierMetrics
 from core.policy import Policy
 from core.records import Records
 from core.report import FileFacts, Summary
@@ -68,6 +69,7 @@ class Office:
     receivers: list[Receiver]
     clock: Clock = field(default_factory=Clock)
     sender: Sender | None = None
+    metrics: CourierMetrics = field(default_factory=CourierMetrics)
 
     def __post_init__(self) -> None:
         self.records = Records(self.store)
@@ -80,7 +82,13 @@ class Office:
         """As a process of its own has one; with another `store` where that process dies."""
         records = self.records if store is None else Records(store)
         return Deliverer(
-            records, self.redis, self.settings, self.used, clock=self.clock, chance=lambda: 0.0
+            records,
+            self.redis,
+            self.settings,
+            self.used,
+            clock=self.clock,
+            chance=lambda: 0.0,
+            metrics=self.metrics,
         )
 
     def deliver(self) -> int:

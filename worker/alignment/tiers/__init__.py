@@ -12,7 +12,7 @@ from worker.alignment.tiers.loader import ModuleLoader
 from worker.alignment.tiers.manifest import publish, read_manifest
 from worker.alignment.tiers.ram import RamTier
 from worker.alignment.tiers.redis import RedisTier
-from worker.alignment.tiers.room import make_room, remove_unfinished
+from worker.alignment.tiers.room import make_room, remove_unfinished, used_bytes
 
 __all__ = [
     "DiskTier",
@@ -25,4 +25,5 @@ __all__ = [
     "publish",
     "read_manifest",
     "remove_unfinished",
+    "used_bytes",
 ]

@@ -31,6 +31,15 @@ def partial_of(target: Path) -> Path:
     return target.with_name(f".{target.name}.part")
 
 
+def used_bytes(cache: Path) -> int:
+    """What all files in it take."""
+    used = 0
+    for path in cache.glob("[!.]*/*"):
+        with contextlib.suppress(FileNotFoundError):  # another worker makes room
+            used += path.stat().st_size
+    return used
+
+
 def make_room(cache: Path, capacity: int, *, keep: Path | None = None) -> None:
     """Drop shards, least recently used first, until all files take `capacity` bytes at most.
 
