@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from core.observing.family import Counted, Family, Gauged, Spread
+from core.observing.family import Counted, Family, Gauged, Spread, begin
 from core.observing.process import new_registry
 from core.observing.sweeping import DEATHS
 from core.settings import Settings
@@ -83,6 +83,9 @@ class CourierMetrics:
         self._due_since = DUE_SINCE.made(self.registry)
         for duty in DUTIES:
             self._last_round.labels(duty).set(time.time())
+            begin(self._rounds, *((duty, outcome) for outcome in ("done", "failed")))
+        begin(self.set_aside, ("workers_lost",), ("attempts_exhausted",))
+        begin(self._deliveries_ended, *((state,) for state in ("delivered", "failed", "gone")))
 
     @contextmanager
     def round(self, duty: str) -> Iterator[None]:

@@ -38,6 +38,13 @@ class Counted(Family):
         return CounterMetricFamily(self.name, self.words, labels=self.labels)
 
 
+def begin(counter: Counter, *labels: tuple[str, ...]) -> None:
+    """Tell these from the start, as 0: of a count that comes out of nothing Prometheus sees no
+    increase, and a rule on the first one would miss it."""
+    for values in labels:
+        counter.labels(*values)
+
+
 class Gauged(Family):
     """Goes up and down."""
 

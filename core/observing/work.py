@@ -7,7 +7,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from core.jobs import JobRequest, JobResult, created_ms
-from core.observing.family import Counted, Family, Gauged, Spread
+from core.observing.family import Counted, Family, Gauged, Spread, begin
 from core.observing.process import new_registry
 from core.observing.sweeping import DEATHS
 from core.settings import Settings
@@ -46,7 +46,7 @@ BUILDS: Final = Counted(
 MODULES: Final = Counted("safelora_modules_judged_total", "modules of jobs that were judged")
 BESIDE: Final = Spread(
     "safelora_job_company",
-    "other jobs that were judged in a job's pass over the alignment",
+    "other jobs that were judged in a job's pass over the alignment, where that is worth sharing",
     bounds=(0.0, 1.0, 2.0, 4.0, 8.0, 16.0),
 )
 
@@ -94,6 +94,7 @@ class WorkerMetrics:
         self._waited = WAITED.made(self.registry)
         self._stages = STAGES.made(self.registry)
         self.put_back = PUT_BACK.made(self.registry)
+        begin(self.put_back, ("failed",), ("drained",), ("store_away",))
         self.deaths = DEATHS.made(self.registry)
         self.builds = BUILDS.made(self.registry)
         self.modules = MODULES.made(self.registry)

@@ -130,6 +130,14 @@ def test_a_courier_tells_of_its_rounds(service: Service) -> None:
         assert found("safelora_courier_last_round_timestamp_seconds", duty=duty) >= start
 
 
+def test_what_a_rule_waits_for_is_told_from_the_start() -> None:
+    """As 0: of the first that comes out of nothing Prometheus would see no increase."""
+    found = told(CourierMetrics().registry)
+    codes = {labels["code"] for labels in found.labels("safelora_jobs_set_aside_total")}
+    assert codes == {"workers_lost", "attempts_exhausted"}
+    assert {found("safelora_jobs_set_aside_total", code=code) for code in codes} == {0}
+
+
 def test_a_round_that_fails_is_no_round() -> None:
     """The time since the last one goes on, and a rule sees it."""
     metrics = CourierMetrics()
