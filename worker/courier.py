@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from threading import Event, Thread
 
 from core.errors import GateError, StoreError
@@ -17,6 +16,7 @@ from core.exit_codes import DONE
 from core.findings import finding
 from core.jobs import JobFailure, JobRequest, JobResult, JobState, now
 from core.queue import JobQueue, build_id, connect
+from core.queue_state import beat
 from core.records import Records
 from core.settings import RetentionSettings, Settings
 from core.store import open_store
@@ -128,6 +128,10 @@ def run_courier(
     """Each duty in a thread of its own until `stop`, so that none waits for a longer one."""
     settings = queue.settings
 
+    def sweeping() -> None:
+        beat(queue)
+        sweep(queue)
+
     def reconciling() -> None:
         queued = reconcile(records, queue, stop.is_set)
         if queued:
@@ -137,7 +141,7 @@ def run_courier(
         expire(records.store, retention, datetime.now(UTC), stop=stop.is_set)
 
     duties = (
-        (settings.sweep_every, partial(sweep, queue)),
+        (settings.sweep_every, sweeping),
         (settings.reconcile_every, reconciling),
         (retention.every, expiring),
     )
