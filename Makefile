@@ -5,8 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DATA ?= var/demo
+ENVIRONMENT ?= .venv
 
-.PHONY: help demo demo-up demo-llm up test browser screenshots lint format docs fuzz real bench bench-align chaos contract efficacy clean
+.PHONY: help demo demo-up demo-llm up test browser screenshots lint format docs fuzz real bench bench-align
+.PHONY: chaos contract efficacy release-check sbom clean
 .DEFAULT_GOAL := help
 
 help:
@@ -72,6 +74,18 @@ contract: .venv/ready-dev ## thousands of requests made from the OpenAPI documen
 
 efficacy: .venv/ready-real ## the efficacy study: minutes with ARGS=--quick, else hours; goes on where it was
 	$(BIN)/python -m benchmarks.efficacy $(ARGS)
+
+release-check: .venv/ready ## whether what is here can be released: packages built, installed and run; minutes
+	$(BIN)/python -m release
+
+sbom: build/tools/ready ## what an environment holds, with licences, under build/: ENVIRONMENT=.venv
+	build/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o build/sbom.cdx.json $(ENVIRONMENT)/bin/python
+	build/tools/bin/pip-licenses --python $(ENVIRONMENT)/bin/python --with-urls --format=markdown --output-file build/licences.md
+
+build/tools/ready:
+	$(PYTHON) -m venv build/tools
+	build/tools/bin/pip --disable-pip-version-check install --quiet cyclonedx-bom==7.5.0 pip-licenses==5.5.5
+	@touch $@
 
 clean: ## remove the environment, caches and the demo; what `up` keeps under var stays
 	rm -rf .venv .cache var/demo var/demo-llm build *.egg-info

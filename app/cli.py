@@ -31,6 +31,11 @@ COMMANDS: Final = {
         "Start the courier, with the settings of the environment (SAFELORA_…).",
         _RUN,
     ),
+    "doctor": Command(
+        "app.terminal.doctor:doctor",
+        "Look at everything that a gate needs, and say what is wrong and what to do.",
+        _RUN,
+    ),
     "align": Command(
         "app.terminal.align:align",
         "Register a pair of checkpoints on the gate's machine, and wait until it is built.",

@@ -23,6 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from worker.courier import run_process as run_courier
 
             return run_courier(settings)
+        if parsed.command == "doctor":
+            from worker.machine import run_process as run_doctor
+
+            return run_doctor(settings)
         wait_asleep()
         from worker.gpu import run_process as run_worker
 
@@ -37,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="take jobs from the queue until told to stop")
     commands.add_parser("courier", help="reconcile queue and store until told to stop")
+    commands.add_parser("doctor", help="say what this machine has for a worker, as JSON")
     sanitize = commands.add_parser("sanitize", help="project one adapter, with no service")
     sanitize.add_argument("adapter", type=Path, help="folder with the adapter's two files")
     sanitize.add_argument("--base", type=Path, help="checkpoint of the model before alignment")

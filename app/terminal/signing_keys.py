@@ -101,7 +101,7 @@ def ensure_key(layout: Layout) -> str:
 
     Raises `GateError` or `OSError`.
     """
-    settings = _of_layout(load_settings(), layout)
+    settings = layout.settings(load_settings())
     return create_key(layout.signing_key, _published(settings), now()).kid
 
 
@@ -117,17 +117,7 @@ def _settings(data: Path | None) -> Settings:
         settings = load_settings()
     except SettingsInvalid as error:
         settings_wrong(error)
-    return settings if data is None else _of_layout(settings, Layout(data))
-
-
-def _of_layout(settings: Settings, layout: Layout) -> Settings:
-    """The settings that the parts of `up` on this folder have of store and key."""
-    return settings.model_copy(
-        update={
-            "store": settings.store.model_copy(update={"path": layout.store}),
-            "attestation": settings.attestation.model_copy(update={"key": layout.signing_key}),
-        }
-    )
+    return settings if data is None else Layout(data).settings(settings)
 
 
 def _published(settings: Settings) -> PublishedKeys:

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import IO
 
 import httpx2
+from pydantic import SecretStr
 from redis import Redis
 from redis.exceptions import RedisError
 
+from app.terminal.first_key import known_keys
 from core.errors import GateError
 from core.exit_codes import WRONG_ARGUMENTS
-from core.settings import SettingsInvalid
+from core.settings import ApiKey, Settings, SettingsInvalid
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -64,9 +66,31 @@ class Layout:
         return self.data / "signing-key.pem"
 
     @property
+    def redis_url(self) -> Path:
+        """A file that is there while the stack's Valkey is."""
+        return self.data / "redis-url"
+
+    @property
     def audit_log(self) -> str:
         """Where the environment says, else beside the logs of the parts."""
         return os.environ.get("SAFELORA_ACCESS__AUDIT_LOG") or str(self.logs / "audit.jsonl")
+
+    def settings(self, settings: Settings) -> Settings:
+        """`settings`, with what the parts of the stack have in their place, as far as it is kept
+        here."""
+        url = self.redis_url.read_text() if self.redis_url.exists() else f"unix://{self.redis_url}"
+        places: dict[str, dict[str, object]] = {
+            "store": {"path": self.store},
+            "redis": {"url": SecretStr(url)},
+            "alignments": {"cache": self.data / "alignments"},
+            "access": {"keys": [ApiKey.model_validate(key) for key in known_keys(self.keys)]},
+            "attestation": {"key": self.signing_key},
+        }
+        changed: dict[str, object] = {
+            name: getattr(settings, name).model_copy(update=update)
+            for name, update in places.items()
+        }
+        return settings.model_copy(update={**changed, "scratch": self.data / "scratch"})
 
     def environment(
         self, redis_url: str, keys: Sequence[object], roots: Sequence[Path]
@@ -123,6 +147,8 @@ class Stack:
         )
         url = f"unix://{socket}"
         self._wait_for("valkey", lambda: _answers(url))
+        self.layout.redis_url.write_text(url)
+        self._closing.callback(self.layout.redis_url.unlink, missing_ok=True)
         return url
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:

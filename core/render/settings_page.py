@@ -58,6 +58,9 @@ at their start, with a line for each and exit code 2. No line shows a value, whi
     error [settings_invalid]: SAFELORA_WEBHOOKS__TIMEOUT: Input should be greater than 0
     2
 
+`safelora-gate doctor` says whether what they describe is there, and as it has to be
+([operations.md](operations.md)).
+
 `safelora-gate up` itself sets the folder of the store, Redis, `access.keys`, `attestation.key`,
 `alignments.cache`, `alignments.roots` and `scratch`. `SAFELORA_URL` and `SAFELORA_KEY` are no
 settings of the service: commands and clients find it by them ([client.md](client.md)).

@@ -12,6 +12,11 @@ REPORT_HTML = "report.html"
 ATTESTATION = "attestation.json"
 
 
+def probe(name: str) -> str:
+    """Of `safelora-gate doctor`, which takes away again what it puts under it."""
+    return f"doctor/{name}"
+
+
 def job(tenant: str, job_id: str) -> str:
     return f"tenants/{tenant}/jobs/{job_id}"
 

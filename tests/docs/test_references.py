@@ -16,8 +16,7 @@ from tests.docs.running import ROOT
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text()
     for path in (
-        ROOT / "README.md",
-        ROOT / "CHANGELOG.md",
+        *sorted(ROOT.glob("*.md")),
         *sorted((ROOT / "docs").glob("**/*.md")),
     )
 }

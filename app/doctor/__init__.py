@@ -1,0 +1,1 @@
+"""What `safelora-gate doctor` looks at. Nothing of it stays in the store or in Redis."""

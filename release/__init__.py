@@ -1,0 +1,1 @@
+"""Whether what is here can be released: `make release-check`."""
