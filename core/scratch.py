@@ -1,6 +1,5 @@
 """Where one process keeps files for a while, told from what killed processes left."""
 
-import contextlib
 import logging
 import os
 import shutil
@@ -53,11 +52,15 @@ class Scratch:
     def sweep(self) -> None:
         """Remove what processes that are gone left. Raises `OSError`."""
         for folder in self.parent.glob(f"{_PREFIX}*"):
-            with contextlib.suppress(FileNotFoundError):  # another sweeper, or the owner
+            try:
                 if (folder / _LOCK).exists():
                     _remove_if_dead(folder)
                 elif time.time() - folder.stat().st_mtime > _LOCKING_SECONDS:
-                    folder.rmdir()
+                    shutil.rmtree(folder)  # of one that died while it removed it, say
+            except FileNotFoundError:  # another sweeper, or the owner
+                continue
+            except OSError as error:  # which is no reason to do without a folder of one's own
+                _log.warning("%s is left over and cannot be removed: %s", folder, error)
 
     def close(self) -> None:
         """Remove the folder, if it was ever made."""

@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from core.scratch import Scratch
 
 HOLD = """
@@ -67,3 +69,20 @@ def test_a_folder_without_a_lock_is_left_for_a_while(tmp_path: Path) -> None:
     Scratch(tmp_path).sweep()
     assert young.is_dir()
     assert not old.exists()
+
+
+def test_what_cannot_be_removed_stops_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What somebody left half removed goes; what stays is named in the log, and others work on."""
+    half = tmp_path / "process-half"
+    (half / "left").mkdir(parents=True)
+    stuck = tmp_path / "process-stuck"
+    stuck.write_text("no folder")
+    for path in (half, stuck):
+        os.utime(path, (0, 0))
+    scratch = Scratch(tmp_path)
+    assert scratch.folder.is_dir()
+    assert not half.exists()
+    assert "process-stuck" in caplog.text
+    scratch.close()

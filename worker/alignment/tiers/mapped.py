@@ -5,7 +5,7 @@ into it: a file cut short under a mapping kills the process that reads on.
 """
 
 import hashlib
-import mmap
+import os
 from collections.abc import Mapping
 from typing import BinaryIO
 
@@ -16,34 +16,32 @@ from core.safetensors_header import LENGTH_BYTES, TensorInfo, header_length, par
 from worker.safetensors_file import TORCH_DTYPES
 
 
-def whole_mapping(file: BinaryIO, sha256: str) -> mmap.mmap | None:
-    """All of `file`, or None if its bytes do not have this SHA-256.
+def whole_mapping(file: BinaryIO, sha256: str) -> Tensor | None:
+    """All of `file` as bytes, or None if they do not have this SHA-256.
 
-    Private and writable, as tensors want their memory: what is written there reaches no file.
+    Private and writable, as tensors want their memory: what is written there reaches no file. It
+    holds no descriptor, of which there are fewer than a large alignment has shards.
     """
-    try:
-        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    except ValueError:  # an empty file cannot be mapped
+    size = os.fstat(file.fileno()).st_size
+    if size == 0:  # which cannot be mapped
         return None
-    if hashlib.sha256(mapping).hexdigest() == sha256:
-        return mapping
-    mapping.close()
-    return None
+    mapping = torch.from_file(f"/dev/fd/{file.fileno()}", size=size, dtype=torch.uint8)
+    return mapping if hashlib.sha256(mapping.numpy().data).hexdigest() == sha256 else None
 
 
-def tensors_in(mapping: mmap.mmap) -> Mapping[str, Tensor]:
+def tensors_in(mapping: Tensor) -> Mapping[str, Tensor]:
     """Every tensor by name, as a view on the mapping, which lives as long as one of them does."""
-    body = LENGTH_BYTES + header_length(mapping[:LENGTH_BYTES])
-    tensors = parse_header(mapping[LENGTH_BYTES:body], len(mapping) - body)
+    body = LENGTH_BYTES + header_length(mapping[:LENGTH_BYTES].numpy().tobytes())
+    tensors = parse_header(mapping[LENGTH_BYTES:body].numpy().tobytes(), len(mapping) - body)
     return {name: _view(mapping, body, info) for name, info in tensors.items()}
 
 
-def _view(mapping: mmap.mmap, body: int, info: TensorInfo) -> Tensor:
+def _view(mapping: Tensor, body: int, info: TensorInfo) -> Tensor:
     dtype = TORCH_DTYPES[info.dtype]
     size = info.end - info.start
     if size == 0:
         return torch.empty(info.shape, dtype=dtype)
-    flat = torch.frombuffer(mapping, dtype=torch.uint8, count=size, offset=body + info.start)
+    flat = mapping[body + info.start : body + info.start + size]
     if flat.data_ptr() % dtype.itemsize:
         flat = flat.clone()  # the format lets a header end anywhere
     return flat.view(dtype).reshape(info.shape)

@@ -95,3 +95,19 @@ def test_loading_takes_the_memory_of_one_copy(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert MEGABYTES * 0.5 < float(done.stdout) < MEGABYTES * 1.2
+
+
+def test_what_is_mapped_holds_no_descriptor(tmp_path: Path) -> None:
+    """A large alignment has more shards than a process may have files open."""
+    data = shard(0)
+    path = tmp_path / "shard"
+    path.write_bytes(data)
+    descriptors = Path("/proc/self/fd")
+    before = len(list(descriptors.iterdir()))
+    kept = []
+    for _ in range(100):
+        with path.open("rb") as file:
+            mapping = whole_mapping(file, sha256_hex(data))
+        assert mapping is not None
+        kept.append(tensors_in(mapping))
+    assert len(list(descriptors.iterdir())) < before + 10
