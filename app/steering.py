@@ -4,9 +4,9 @@ import logging
 
 from app.access.callers import Caller
 from app.intake.accept import keep
-from app.intake.again import copied_again, kept_inputs
+from app.intake.again import copied_again, kept_inputs, standing_alignment
 from app.intake.idempotency import Idempotency
-from app.intake.terms import check_floor, find_alignment
+from app.intake.terms import check_floor
 from app.services import Services
 from app.views import Snapshot, find_job, snapshot
 from core.canonical import digest
@@ -96,23 +96,8 @@ def _check_retryable(services: Services, job: JobRequest) -> None:
 
 
 def _check_policy(services: Services, caller: Caller, job: JobRequest) -> None:
-    """The floor may have been raised since, and a weaker policy been let in for another key. What
-    the name stood for judges no new job once it stands for another pair: it may have been replaced
-    for that it was none to judge by."""
-    record = find_alignment(services.records, job.alignment.name)
-    if record is None:
-        raise Conflict(
-            f"the alignment {job.alignment.name} was removed: post the adapter again, to another",
-            code="alignment_removed",
-            alignment=job.alignment.name,
-        )
-    if record.id != job.alignment.id:
-        raise Conflict(
-            f"the alignment {job.alignment.name} is another one by now: post the adapter again",
-            code="alignment_removed",
-            alignment=job.alignment.name,
-        )
-    check_floor(job.policy, record, caller)
+    """The floor may have been raised since, and a weaker policy been let in for another key."""
+    check_floor(job.policy, standing_alignment(services, job.alignment), caller)
 
 
 def _own(services: Services, caller: Caller, job_id: str, file: InputFile) -> InputFile:

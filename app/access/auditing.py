@@ -21,6 +21,11 @@ from core.observing.context import REQUEST_ID_PATTERN, belonging
 from core.webhooks.endpoints import WEBHOOK_ID_PATTERN
 
 REQUEST_ID: Final = "X-Request-Id"
+_TENANTS: Final = "/v1/"
+_KEPT_BY_NOBODY: Final = {
+    "Cache-Control": "private, no-store",  # with a session there is no Authorization to say so
+    "X-Content-Type-Options": "nosniff",
+}
 _PLAIN_ID = re.compile(
     rf"(?!slg_){REQUEST_ID_PATTERN}"
 )  # and no key of ours, sent there by mistake
@@ -75,7 +80,11 @@ class AuditMiddleware:
             nonlocal held, answered
             if message["type"] == "http.response.start":
                 answered = True
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID] = request_id
+                if scope["path"].startswith(_TENANTS):
+                    for name, value in _KEPT_BY_NOBODY.items():
+                        headers.setdefault(name, value)
                 if Headers(raw=message["headers"]).get("content-type") == MEDIA_TYPE:
                     held = message
                     return
@@ -106,6 +115,7 @@ class AuditMiddleware:
         if reading and not taken and status not in _REFUSALS:
             return
         state = scope["state"]
+        code = code or state.get("code")  # of an answer that is a page
         holder = state.get("holder")
         client = scope.get("client")
         fields = {

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.access.at_once import AtOnce, lasting
 from app.access.callers import Caller
 from app.access.failures import Failures
-from app.access.holders import Fingerprint, Holders
+from app.access.holders import Fingerprint, Held, Holders
 from app.access.loopback import check_loopback
 from app.access.rates import RequestRates
 from app.access.sessions import Sessions, check_same_origin, session_token
@@ -115,11 +115,16 @@ class AccessMiddleware:
     async def _caller(self, scope: Scope, headers: Headers, *, is_page: bool) -> Caller | None:
         """Whose key was sent, or stands behind a session. A page says by itself what is to be done
         where it is nobody's."""
+        address = address_of(scope)
         if is_page:
             check_same_origin(scope)
-        address = address_of(scope)
-        sent = await self._sent(scope, headers)
-        held = None if sent is None else await self._holders.holder(sent, address)
+            held = await self._of_session(scope)
+        elif "authorization" in headers:  # which says more than a cookie that comes by itself
+            token = _token(headers)
+            sent = None if token is None else Fingerprint.of(token)
+            held = None if sent is None else await self._holders.holder(sent, address)
+        else:
+            held = await self._of_session(scope)
         if held is not None:
             scope["state"]["holder"] = held.caller
             if held.lapsed is None:
@@ -132,16 +137,13 @@ class AccessMiddleware:
             or Unauthorized("send Authorization: Bearer followed by a key of this service, once"),
         )
 
-    async def _sent(self, scope: Scope, headers: Headers) -> Fingerprint | None:
-        """A header says more than a cookie, which browsers send by themselves."""
-        if "authorization" in headers:
-            token = _token(headers)
-            return None if token is None else Fingerprint.of(token)
+    async def _of_session(self, scope: Scope) -> Held | None:
         session = session_token(scope)
         if session is None:
             return None
         check_same_origin(scope)
-        return await self._sessions.key(session)
+        key = await self._sessions.key(session)
+        return None if key is None else await self._holders.holder(key, None)
 
     def _refusal(self, scope: Scope, error: GateError) -> Response:
         problem = problem_of(error)

@@ -51,15 +51,18 @@ class Holders:
         """Whether there is any key."""
         return bool(self._keys) or await self._keyring.exist()
 
-    async def holder(self, sent: Fingerprint, address: str) -> Held | None:
-        """None if it is nobody's. Every key is compared, so that time tells nothing."""
+    async def holder(self, sent: Fingerprint, address: str | None) -> Held | None:
+        """None if it is nobody's. Every key is compared, so that time tells nothing.
+
+        `address`: where it came from; None of a session's, which only a good key can have begun.
+        """
         fitting = [key for key in self._keys if hmac.compare_digest(sent.sha256, key.sha256)]
         if fitting:
             key = fitting[0]
             return Held(Caller(key.tenant, key.id, key.scopes))
         if sent.id is None:
             return None
-        if not self._keyring.has_seen(sent.id) and self._failures.seconds_to_wait(address):
+        if address is not None and self._is_flooded(sent.id, address):
             return None  # without a look into the store: that is what a flood would cost
         record = await self._keyring.record(sent.id)
         right = hmac.compare_digest(sent.sha256, _NOBODYS if record is None else record.sha256)
@@ -67,6 +70,10 @@ class Holders:
             return None
         caller = Caller(record.tenant, record.id, frozenset(record.scopes))
         return Held(caller, _lapsed(record))
+
+    def _is_flooded(self, key_id: str, address: str) -> bool:
+        """By failures from there, of a key that this process has not seen yet."""
+        return not self._keyring.has_seen(key_id) and bool(self._failures.seconds_to_wait(address))
 
 
 def _lapsed(record: KeyRecord) -> Unauthorized | None:

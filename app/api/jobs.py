@@ -44,7 +44,8 @@ _MAX_JSON = 256 * 2**10
 
 _REFUSED = problems(
     *(*JSON_BODY, "body_empty", *PARTS, *ARCHIVES, *SOURCES, *SENT_AHEAD, *IDEMPOTENT),
-    *(*AGREED, "job_not_found", "input_expired", "scratch_unavailable", "too_many_uploads"),
+    *(*AGREED, "job_not_found", "input_expired", "alignment_removed"),
+    *("scratch_unavailable", "too_many_uploads"),
     at=AS_A_JOB,
 )
 

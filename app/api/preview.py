@@ -9,13 +9,14 @@ from app.access.callers import Caller, JobsCaller
 from app.bodies import read_json
 from app.description.answers import JSON_BODY, problems
 from app.description.openapi import PREVIEW_BODY
+from app.intake.again import standing_alignment
 from app.intake.order import invalid
-from app.intake.terms import find_alignment
 from app.outcomes import report_of, result_of
 from app.services import Served, Services
 from app.views import View
 from core.errors import Conflict
 from core.floor import below_floor
+from core.jobs import AlignmentRef
 from core.model import Frozen
 from core.policy import Policy, Selection, parse_policy, with_mode
 from core.preview import preview
@@ -90,9 +91,11 @@ async def post_preview(
 def _previewed(services: Services, report: Report, order: PreviewOrder) -> PreviewView:
     selection = order.selection.model_dump(mode="json", exclude_none=True)
     policy = parse_policy({**report.policy.as_json(), "selection": selection})
-    assert report.alignment is not None  # noqa: S101  (what was scored was scored by one)
+    judged = report.alignment
+    assert judged is not None  # noqa: S101  (what was scored was scored by one)
+    record = standing_alignment(services, AlignmentRef(name=judged.name or "", id=judged.id))
     try:
-        manifest = services.manifests.get(report.alignment.id)
+        manifest = services.manifests.get(judged.id)
     except ObjectMissing as error:
         raise Conflict(
             "the alignment that judged this job was removed: post the adapter again, to another",
@@ -106,7 +109,7 @@ def _previewed(services: Services, report: Report, order: PreviewOrder) -> Previ
         modules=[
             _module(row, choice) for row, choice in zip(report.modules, seen.choices, strict=True)
         ],
-        below_floor=_below_floor(services, policy, report.alignment.name),
+        below_floor=below_floor(policy, record.effective_floor),
     )
 
 
@@ -128,8 +131,3 @@ def _module(row: ModuleRow, choice: Choice) -> PreviewModule:
         borderline=choice.borderline,
         reason=choice.reason,
     )
-
-
-def _below_floor(services: Services, policy: Policy, name: str | None) -> list[str]:
-    record = find_alignment(services.records, name or "")
-    return [] if record is None else below_floor(policy, record.effective_floor)

@@ -5,10 +5,12 @@ from typing import Final
 
 from app.access.callers import Caller
 from app.intake.order import Order
+from app.intake.terms import find_alignment
 from app.services import Services
 from app.views import find_job
-from core.errors import Gone
-from core.jobs import InputFile, JobRequest
+from core.alignments import AlignmentRecord
+from core.errors import Conflict, Gone
+from core.jobs import AlignmentRef, InputFile, JobRequest
 from core.sources import Pinned
 from core.store import layout
 from core.store.base import ObjectMissing
@@ -23,15 +25,32 @@ def is_again(source: str | None) -> bool:
 def of_earlier(services: Services, caller: Caller, order: Order) -> Order:
     """The order with the earlier job's input, and its alignment where none is named.
 
-    Raises `NotFound` (`job_not_found`), `Gone` (`input_expired`) or `StoreError`.
+    Raises `NotFound` (`job_not_found`), `Conflict` (`alignment_removed`), `Gone` (`input_expired`)
+    or `StoreError`.
     """
     job = find_job(services, caller.tenant, (order.source or "").removeprefix(SCHEME))
+    if order.alignment is None:
+        standing_alignment(services, job.alignment)
     files = kept_inputs(services, job)
     return replace(
         order,
         alignment=order.alignment or job.alignment.name,
         pinned=Pinned(files, job.other_names),
     )
+
+
+def standing_alignment(services: Services, judged: AlignmentRef) -> AlignmentRecord:
+    """The alignment that judged an earlier job, if its name stands for it still: it may have been
+    replaced for that it was none to judge by. Raises `Conflict` (`alignment_removed`)."""
+    record = find_alignment(services.records, judged.name)
+    if record is None or record.id != judged.id:
+        is_now = "was removed" if record is None else "is another one by now"
+        raise Conflict(
+            f"the alignment {judged.name} {is_now}: post the adapter again",
+            code="alignment_removed",
+            alignment=judged.name,
+        )
+    return record
 
 
 def kept_inputs(services: Services, job: JobRequest) -> list[InputFile]:

@@ -89,9 +89,13 @@ def _fitting(records: Records, base_name: str | None) -> AlignmentRecord:
             field="alignment",
             fitting=[record.name for record in fitting],
         )
+    why = (
+        "the adapter's config is missing, is no JSON, or names no base model"
+        if base_name is None
+        else "no alignment is for the base_model_name_or_path of the adapter's config"
+    )
     raise Unprocessable(
-        "no alignment is for the base_model_name_or_path of the adapter's config, or that cannot"
-        " be read: name one of those listed",
+        f"{why}: name one of those listed",
         code="alignment_not_found",
         field="alignment",
         registered={record.name: record.base_names for record in ready},

@@ -16,12 +16,14 @@ def known_keys(path: Path) -> list[object]:
     if not path.exists():
         return []
     try:
-        entries: list[object] = json.loads(path.read_bytes())
-    except ValueError as error:
+        entries = json.loads(path.read_bytes())
+    except ValueError:
+        entries = None
+    if not isinstance(entries, list):
         raise GateError(
-            f"{path} is not JSON: restore it, or remove it to start with a new key",
+            f"{path} is no list of keys: restore it, or remove it to start with a new key",
             code="keys_unreadable",
-        ) from error
+        )
     return entries
 
 

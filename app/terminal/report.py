@@ -1,5 +1,6 @@
 """`safelora-gate report`: what a report says, of a file or of a job."""
 
+import json as jsonlib
 import re
 import sys
 from collections.abc import Iterator
@@ -51,9 +52,10 @@ def report(
             gate.version()
             data = gate.report_bytes(source)
     with _readable(str(place or source)):
-        parse_json_strictly(data)
+        content = parse_json_strictly(data)
         if json:
-            sys.stdout.write(data.decode())
+            plain = sys.stdout.isatty()  # whoever wrote it, it moves no cursor
+            sys.stdout.write(jsonlib.dumps(content, indent=1) if plain else data.decode())
             return
         parsed = Report.model_validate_json(data)
     if table:

@@ -60,6 +60,7 @@ def sign_in_page(
 def problem_page(request: Request, problem: Response) -> Response:
     """A problem document as a page: its status and headers, what to do, the code, the reference."""
     document: dict[str, Any] = json.loads(bytes(problem.body))
+    request.state.code = document["code"]
     kept = {name: text for name, text in problem.headers.items() if name not in _OF_A_PROBLEM}
     return page(
         request,

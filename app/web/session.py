@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from app.access.door import address_of
 from app.access.failures import Failures
 from app.access.holders import Fingerprint, Held, Holders
+from app.access.rates import RequestRates
 from app.access.sessions import Sessions, drop_session, session_token, set_session
 from app.bodies import blocks
 from app.problems import problem_of
@@ -39,12 +40,15 @@ async def begin_session(request: Request) -> Response:
     try:
         held = await _held(request, sent)
     except RequestError as error:
+        request.state.code = error.code
         refusal = problem_of(error)
         page = sign_in_page(request, wanted=wanted, error=error.message, status=refusal.status_code)
         if "retry-after" in refusal.headers:
             page.headers["Retry-After"] = refusal.headers["retry-after"]
         return page
     request.state.holder = held.caller
+    rates: RequestRates = request.app.state.rates
+    await rates.take(held.caller.tenant)
     await _end(request)
     answer = _to(wanted)
     set_session(answer, request.scope, await _sessions(request).begin(sent))

@@ -98,11 +98,11 @@ def summary_line(report: Report) -> str:
 
 def finding_text(found: Finding) -> RenderableType:
     """What was found, where, why it matters and what to do."""
-    head = f"{found.outcome} {found.code}: {found.kind} {printable(found.subject)}"
+    head = f"{found.outcome} {printable(found.code)}: {found.kind} {printable(found.subject)}"
     if found.detail:
         head += f" ({printable(found.detail)})"
     style = STYLES[found.outcome]
-    return Group(Text(head, style=style), Text(f"  {found.why} {found.action}"))
+    return Group(Text(head, style=style), Text(printable(f"  {found.why} {found.action}")))
 
 
 def _table(rows: list[ModuleRow], width: int) -> RenderableType:

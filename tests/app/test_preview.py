@@ -99,6 +99,19 @@ def test_job_without_scores_says_why(gate: Gate) -> None:
     assert code_of(asked(gate, "0" * 26, {})) == "job_not_found"
 
 
+def test_name_that_stands_for_another_pair_by_now_foretells_nothing(gate: Gate) -> None:
+    """A job under it would be judged by the other."""
+    job_id, _ = scored(gate)
+    gate.register()
+    response = asked(gate, job_id, {"threshold": 0.5})
+    assert (response.status_code, code_of(response)) == (409, "alignment_removed")
+    body = {"source": f"job:{job_id}"}
+    again = gate.client.post("/v1/jobs", json=body)
+    assert (again.status_code, code_of(again)) == (409, "alignment_removed")
+    named = gate.client.post("/v1/jobs", json={**body, "alignment": "base"})
+    assert named.status_code in (200, 202)
+
+
 def test_alignment_that_is_gone_is_said_to_be(gate: Gate, open_gate: OpenGate) -> None:
     """Its names and norms are needed."""
     job_id, record = scored(gate)

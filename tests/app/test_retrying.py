@@ -10,7 +10,7 @@ from core.jobs import FinalState, JobState
 from core.scopes import POLICY_OVERRIDE
 from core.settings import QueueSettings
 from core.store import layout
-from core.store.base import ObjectMissing, ObjectStore
+from core.store.base import ObjectMissing
 from tests.app.conftest import OpenGate
 from tests.app.following import (
     cancel,
@@ -125,10 +125,10 @@ def test_input_that_goes_meanwhile_is_refused_too(
     job_id = posted(gate)
     end(gate, job_id)
 
-    def gone(_: ObjectStore, name: str, *__: object) -> str:
+    def gone(name: str, *_: object) -> str:
         raise ObjectMissing(name)
 
-    monkeypatch.setattr(type(gate.services.store), "copy", gone)
+    monkeypatch.setattr(gate.services.store, "copy", gone)
     response = retry(gate, job_id)
     assert (response.status_code, code_of(response)) == (410, "input_expired")
     assert len(gate.client.get("/v1/jobs").json()["jobs"]) == 1

@@ -1,7 +1,9 @@
 """Browsers signed in with a key, and what other sites' pages can make of that."""
 
+import json
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -11,7 +13,7 @@ from pydantic import SecretStr
 from app.access import keyring
 from core.keys import Keys
 from core.scopes import JOBS
-from core.settings import AccessSettings, RedisSettings
+from core.settings import AccessSettings, LimitSettings, RedisSettings
 from tests.app.conftest import OpenGate
 from tests.app.gate import CONFIG, WEIGHTS, Gate
 from tests.app.test_access import access, bearer, key
@@ -46,6 +48,13 @@ def sign_in(
 ) -> Response:
     form = {"key": text, "next": wanted}
     return gate.client.post("/sign-in", data=form, headers=HERE if headers is None else headers)
+
+
+def as_browser_of(gate: Gate, text: str) -> None:
+    """From here on the gate's client is one that was signed in with this key."""
+    gate.client.cookies.clear()
+    gate.client.headers.update({"Sec-Fetch-Site": "same-origin"})
+    assert sign_in(gate, text, headers={}).status_code == 303
 
 
 def post(gate: Gate, headers: dict[str, str]) -> Response:
@@ -216,6 +225,54 @@ def test_header_counts_where_there_are_both(keyed: Gate) -> None:
     assert keyed.client.get("/v1/jobs", headers=bearer("slg_wrong")).status_code == 401
     answer = keyed.client.get("/v1/jobs", headers=bearer("slg_of-bob"))
     assert answer.json()["code"] == "scope_missing"
+
+
+def test_session_is_good_where_keys_are_being_guessed(open_gate: OpenGate) -> None:
+    """From the same address, at a process that has not seen its key yet: nobody can have begun it
+    without the key."""
+    settings = AccessSettings(failures_per_minute=1)
+    gate = open_gate(access=settings)
+    new = Keys(gate.services.store).create("alice", [JOBS], timedelta(days=1))
+    sign_in(gate, new.text)
+    restarted = open_gate(access=settings, queue=gate.services.settings.queue)
+    restarted.client.cookies = gate.client.cookies
+    for _ in range(3):
+        restarted.client.get("/v1/jobs", headers=bearer("slg_wrong"))
+    assert restarted.client.get("/v1/jobs").status_code == 200
+
+
+def test_pages_are_no_place_to_try_keys(keyed: Gate) -> None:
+    """They take a session alone: else each guess would cost a look into the store, uncounted."""
+    assert keyed.client.get("/", headers=bearer(KEY)).status_code == 303
+    sign_in(keyed)
+    assert keyed.client.get("/", headers=bearer("slg_wrong")).status_code == 200
+
+
+def test_signing_in_counts_as_the_tenants_requests(open_gate: OpenGate) -> None:
+    """So that one key begins no sessions without bound."""
+    limits = LimitSettings(requests_per_minute=3)
+    gate = open_gate(access=access(key(KEY, "alice", "jobs")), limits=limits)
+    statuses = []
+    for _ in range(5):
+        gate.client.cookies.clear()
+        statuses.append(sign_in(gate).status_code)
+    assert statuses == [303, 303, 303, 429, 429]
+
+
+def test_what_a_session_is_shown_is_kept_by_nobody(keyed: Gate) -> None:
+    """With a cookie there is no header by which a shared cache would know that it is private."""
+    sign_in(keyed)
+    job = post(keyed, HERE).json()
+    for path in ("/v1/jobs", f"/v1/jobs/{job['id']}", f"/v1/jobs/{job['id']}/report.csv", "/"):
+        assert "no-store" in keyed.client.get(path).headers["cache-control"], path
+
+
+def test_refused_sign_in_is_audited_by_its_code(open_gate: OpenGate, tmp_path: Path) -> None:
+    """As a refusal of the API is."""
+    log = tmp_path / "audit.jsonl"
+    keys = access(key(KEY, "alice", "jobs")).keys
+    sign_in(open_gate(access=AccessSettings(keys=keys, audit_log=str(log))), "slg_wrong")
+    assert json.loads(log.read_text())["code"] == "unauthorized"
 
 
 def test_without_redis_keys_work_and_sessions_say_why_not(open_gate: OpenGate) -> None:

@@ -5,7 +5,8 @@ from core.scopes import JOBS
 from core.store import layout
 from tests.app.conftest import OpenGate
 from tests.app.gate import BASE_NAME, Gate
-from tests.app.test_access import access, bearer, key
+from tests.app.test_access import access, key
+from tests.app.test_sessions import as_browser_of
 from tests.web.structure import of_id, words
 
 
@@ -36,7 +37,8 @@ def test_failure_and_warnings_are_shown(gate: Gate) -> None:
 
 def test_places_are_for_who_registers(open_gate: OpenGate) -> None:
     """Paths of the gate's machine, and messages that name them."""
-    gate = open_gate(bearer("slg_a"), access=access(key("slg_a", "a", JOBS)))
+    gate = open_gate(access=access(key("slg_a", "a", JOBS)))
+    as_browser_of(gate, "slg_a")
     record = gate.register()
     failed = record.as_failed("pair_unusable", "/models/secret is gone", record.created_at)
     gate.services.records.save_alignment(failed.model_copy(update={"name": "lost", "id": None}))

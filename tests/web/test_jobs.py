@@ -7,8 +7,9 @@ import pytest
 from core.jobs import JobResult, JobState, Progress, now
 from tests.app.conftest import OpenGate
 from tests.app.gate import Gate
-from tests.app.test_access import access, bearer, key
+from tests.app.test_access import access, key
 from tests.app.test_results import expire_all
+from tests.app.test_sessions import as_browser_of
 from tests.web.made_up import ended, failed, posted, rejected, report_of, row
 from tests.web.structure import Element, elements, of_id, words
 
@@ -149,7 +150,8 @@ def test_slider_begins_where_the_job_chose(gate: Gate) -> None:
 def test_who_may_go_below_the_floor_is_told_to_the_slider(open_gate: OpenGate, may: bool) -> None:
     """By the scope of who looks."""
     scopes = ["jobs", "policy:override"] if may else ["jobs"]
-    gate = open_gate(bearer("slg_a"), access=access(key("slg_a", "default", *scopes)))
+    gate = open_gate(access=access(key("slg_a", "default", *scopes)))
+    as_browser_of(gate, "slg_a")
     gate.register()
     part = of_id(page(gate, ended(gate)), "what-if")
     assert part is not None

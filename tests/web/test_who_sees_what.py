@@ -7,7 +7,8 @@ import pytest
 from core.errors import StoreError
 from tests.app.conftest import OpenGate
 from tests.app.gate import Gate
-from tests.app.test_access import access, bearer, key
+from tests.app.test_access import access, key
+from tests.app.test_sessions import as_browser_of
 from tests.web.made_up import posted
 from tests.web.structure import of_id, words
 
@@ -37,9 +38,9 @@ def test_who_is_not_signed_in_is_led_to_it(keyed: Gate, path: str) -> None:
 
 def test_others_jobs_do_not_exist(keyed: Gate) -> None:
     """404, alone or as what a job of one's own is compared with, and in no list."""
-    keyed.client.headers.update(bearer(ALICE))
+    as_browser_of(keyed, ALICE)
     hers = posted(keyed).json()["id"]
-    keyed.client.headers.update(bearer(BOB))
+    as_browser_of(keyed, BOB)
     his = posted(keyed).json()["id"]
     for path in (f"/jobs/{hers}", f"/jobs/{hers}/compare", f"/jobs/{his}/compare?with={hers}"):
         page = keyed.client.get(path)
@@ -52,7 +53,7 @@ def test_others_jobs_do_not_exist(keyed: Gate) -> None:
 
 def test_key_without_the_scope_is_told_so(keyed: Gate) -> None:
     """Alignments are for every key."""
-    keyed.client.headers.update(bearer(NOBODY))
+    as_browser_of(keyed, NOBODY)
     page = keyed.client.get("/")
     assert page.status_code == 403
     assert "lacks the scope jobs" in words(page.text)
@@ -61,7 +62,7 @@ def test_key_without_the_scope_is_told_so(keyed: Gate) -> None:
 
 def test_sign_out_is_there_for_who_signed_in(keyed: Gate, open_gate: OpenGate) -> None:
     """Where no key is needed there is no session to end."""
-    keyed.client.headers.update(bearer(ALICE))
+    as_browser_of(keyed, ALICE)
     assert "/sign-out" in keyed.client.get("/").text
     assert "/sign-out" not in open_gate().client.get("/").text
 
