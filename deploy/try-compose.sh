@@ -140,6 +140,8 @@ for name in api worker-cpu courier queue cache store; do
   ! compose exec -T "$name" sh -c 'touch /x || touch /usr/x' 2> /dev/null || { echo "$name writes to its root" >&2; exit 1; }
   echo "$name: healthy, user 10001, no capabilities, nothing to write to but its volumes"
 done
+compose exec -T api safelora-gate keys create --tenant acme --scope jobs 2> /dev/null | grep -q ^slg_ ||
+  { echo "no other key can be made" >&2; exit 1; }
 ! compose exec -T queue valkey-cli ping | grep PONG || { echo "the queue asks for no password" >&2; exit 1; }
 
 say "down and up again: nothing is lost, and no other key is made"

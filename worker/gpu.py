@@ -28,7 +28,7 @@ from rq.serializers import JSONSerializer
 from core.attestation.keys import SigningKeyUnusable
 from core.errors import QueueError
 from core.queue import JobQueue, connect
-from core.settings import Settings
+from core.settings import Settings, SettingsInvalid
 from core.sources import S3Sources
 from core.store import open_store
 from worker.attesting import check_key
@@ -193,18 +193,23 @@ class GateWorker(SimpleWorker):
 def run_process(settings: Settings) -> int:
     """The worker's process: jobs until SIGTERM or SIGINT, the running one put back.
 
-    A Redis that goes away is waited for: what is warm stays warm. With a signing key that cannot
-    be used it does not start.
+    A Redis that goes away is waited for: what is warm stays warm. With a signing key or a device
+    that cannot be used it does not start.
     """
     if settings.worker.threads is not None:
         torch.set_num_threads(settings.worker.threads)
+    try:
+        device = choose_device(settings.worker.device)
+    except SettingsInvalid as error:
+        _log.error("not started: %s", error)
+        return WRONG_SETTINGS
     connection = connect(settings.redis)
     jobs = JobQueue(connection, settings.queue, settings.tenants)
     workshop = Workshop(
         settings=settings,
         store=open_store(settings.store),
         sources=S3Sources(settings),
-        device=choose_device(settings.worker.device),
+        device=device,
     )
     try:
         check_key(settings.attestation, workshop.store)

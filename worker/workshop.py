@@ -10,7 +10,7 @@ import torch
 from core.heartbeat import Heartbeat
 from core.records import Records
 from core.scratch import Scratch
-from core.settings import AlignmentSettings, Settings
+from core.settings import AlignmentSettings, Settings, SettingsInvalid
 from core.sources import S3Sources
 from core.store.base import ObjectStore
 from worker.alignment.checkpoint_files import CheckpointFiles, open_files
@@ -95,10 +95,17 @@ class Workshop:
 
 
 def choose_device(wanted: str) -> torch.device:
-    """`auto`: the GPU if there is one."""
+    """`auto`: the GPU if there is one. Raises `SettingsInvalid` for one that is not there, at which
+    each job would fail."""
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(wanted)
+    try:
+        device = torch.device(wanted)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
+        why = str(error).partition("\n")[0]
+        raise SettingsInvalid(f"SAFELORA_WORKER__DEVICE: {wanted} cannot be used: {why}") from error
+    return device
 
 
 def _redis_tier(settings: AlignmentSettings) -> RedisTier | None:
