@@ -20,8 +20,12 @@ field() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])
 compose() { "$(dirname "$python")/docker-compose" "$@"; }
 ask() { curl -sS --fail-with-body -H "Authorization: Bearer $SAFELORA_KEY" "$@"; }
 
-is() { # what, wanted, found
+must_be() { # what, wanted, found
   [ "$2" = "$3" ] || { echo "$1: $3, not $2" >&2; exit 1; }
+}
+
+is() {
+  must_be "$@"
   echo "$1: $3"
 }
 
@@ -60,7 +64,7 @@ stand_in() {
 load() { # an image of buildah's, and what the engine is to call it
   rm -f "$work/image.tar"
   buildah push --quiet "localhost/$1" "docker-archive:$work/image.tar:$2"
-  docker load --quiet --input "$work/image.tar"
+  docker load --quiet --input "$work/image.tar" > /dev/null
   rm -f "$work/image.tar"
 }
 
@@ -129,13 +133,15 @@ for _ in $(seq 60); do
   [ -n "$sick" ] || break
   sleep 2
 done
-compose ps --format '{{.Service}}: {{.Health}}' | sort
 [ -z "$sick" ] || { echo "not healthy: $sick" >&2; exit 1; }
 for name in api worker-cpu courier queue cache store; do
-  is "$name: user" 10001 "$(compose exec -T "$name" id -u)"
-  is "$name: capabilities" 0000000000000000 "$(compose exec -T "$name" sed -n 's/^CapEff:\t//p' /proc/1/status)"
+  must_be "$name: user" 10001 "$(compose exec -T "$name" id -u)"
+  must_be "$name: capabilities" 0000000000000000 "$(compose exec -T "$name" sed -n 's/^CapEff:\t//p' /proc/1/status)"
   ! compose exec -T "$name" sh -c 'touch /x || touch /usr/x' 2> /dev/null || { echo "$name writes to its root" >&2; exit 1; }
+  echo "$name: healthy, user 10001, no capabilities, nothing to write to but its volumes"
 done
+compose exec -T api safelora-gate keys create --tenant acme --scope jobs 2> /dev/null | grep -q ^slg_ ||
+  { echo "no other key can be made" >&2; exit 1; }
 ! compose exec -T queue valkey-cli ping | grep PONG || { echo "the queue asks for no password" >&2; exit 1; }
 
 say "down and up again: nothing is lost, and no other key is made"

@@ -99,12 +99,16 @@ class Workshop:
 
 
 def choose_device(wanted: str) -> torch.device:
-    """`auto`: the GPU if there is one. Raises `SettingsInvalid` for a GPU that there is not."""
+    """`auto`: the GPU if there is one. Raises `SettingsInvalid` for one that is not there, at which
+    each job would fail."""
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(wanted)
-    if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
-        raise SettingsInvalid(f"SAFELORA_WORKER__DEVICE: of GPUs torch finds {count} here")
+    try:
+        device = torch.device(wanted)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
+        why = str(error).partition("\n")[0]
+        raise SettingsInvalid(f"SAFELORA_WORKER__DEVICE: {wanted} cannot be used: {why}") from error
     return device
 
 

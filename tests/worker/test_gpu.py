@@ -1,14 +1,17 @@
 """The worker's overrides of RQ: they fit the RQ that is installed, and do what they say."""
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from redis import Redis
 from rq import SimpleWorker
 from rq.job import Job
 
-from worker.gpu import GateWorker, TaskNotAllowed, gate_job
+from core.settings import Settings, SettingsInvalid, WorkerSettings
+from worker.gpu import GateWorker, TaskNotAllowed, gate_job, run_process
 
 OVERRIDES = (
     "get_heartbeat_ttl",
@@ -61,3 +64,12 @@ def test_a_task_is_told_of_the_attempts_left() -> None:
     last.retries_left = 1
     last.func()
     assert told == [0, 1]
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:99"])
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_worker_does_not_start_on_a_device_that_is_not_there(device: str, tmp_path: Path) -> None:
+    """Else each job that it takes would fail."""
+    settings = Settings(worker=WorkerSettings(device=device), scratch=tmp_path)
+    with pytest.raises(SettingsInvalid, match=f"SAFELORA_WORKER__DEVICE: {device} cannot be used"):
+        run_process(settings)
