@@ -43,7 +43,7 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
 FROM tools AS gate
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     /tools/bin/pip install setuptools
-COPY README.md ./
+COPY README.md LICENSE ./
 COPY app app
 COPY core core
 COPY safelora safelora

@@ -46,5 +46,6 @@ def _check(records: Records, record: AlignmentRecord) -> Check:
     missing = [file for file in manifest.files if file and file not in there]
     if missing:
         found = f"{name}: {len(missing)} of {len(manifest.files)} files are missing"
-        return failed("alignment", found, _ANEW.format(name))
+        do = f"remove the name (DELETE /v1/alignments/{name}), then {_ANEW.format(name)}"
+        return failed("alignment", found, do)
     return ok("alignment", f"{name}: ready, {len(manifest.modules)} modules")

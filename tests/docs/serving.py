@@ -67,7 +67,7 @@ def service(
             keys={tenant: key for tenant, (key, _) in made.items()},
             data=data,
             pair=pair,
-            worker=_child(process.pid, "run"),
+            worker=child(process.pid, "run"),
             environment=environment,
         )
 
@@ -112,7 +112,7 @@ def on_s3(seaweed: SeaweedServer, settings: Mapping[str, str]) -> dict[str, str]
     return {**access, **store_environment(store)}
 
 
-def _child(parent: int, last_argument: str) -> int:
+def child(parent: int, last_argument: str) -> int:
     """The process that `parent` started with this as its last argument."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     [found] = [

@@ -12,6 +12,7 @@ from release.__main__ import OF_THE_TREE
 from tests.test_imports import ROOT
 
 PROJECT = '[project]\nname = "x"\nversion = "{}"\nlicense = "Apache-2.0"\n'
+COMPLETING = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text('as it is')"
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -25,8 +26,12 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "pyproject.toml").write_text(PROJECT.format(ENGINE_VERSION))
     (tmp_path / "CHANGELOG.md").write_text(f"# Changelog\n\n## {ENGINE_VERSION} (2026-12-01)\n")
     (tmp_path / "LICENSE").write_text("Apache License")
-    (tmp_path / "Makefile").write_text("docs:\n\tpython -m platform > docs/platform.md\n")
+    (tmp_path / "Makefile").write_text(
+        "docs:\n\tpython -m platform > docs/platform.md\n\tpython -m completing docs/table.md\n"
+    )
+    (tmp_path / "completing.py").write_text(COMPLETING)
     (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "table.md").write_text("as it is")
     done = subprocess.run([sys.executable, "-m", "platform"], capture_output=True, check=True)
     (tmp_path / "docs" / "platform.md").write_bytes(done.stdout)
     git(tmp_path, "init")
@@ -51,6 +56,7 @@ def test_a_tree_that_lacks_nothing_has_no_fault(root: Path) -> None:
         ("CHANGELOG.md", "## 0.0.1 (2020-01-01)\n", {"CHANGELOG.md has its section"}),
         ("CHANGELOG.md", f"## {ENGINE_VERSION} (unreleased)\n", {"CHANGELOG.md has its section"}),
         ("docs/platform.md", "as it was", {"generated pages are up to date"}),
+        ("docs/table.md", "as it was", {"generated pages are up to date"}),
         ("LICENSE", "", {"there is a licence"}),
         ("weights.bin", "x" * (2**20 + 1), {"no large files"}),
         ("picture.png", "x" * (2**20 + 1), set()),
@@ -76,5 +82,5 @@ def test_the_version_is_one() -> None:
 
 def test_every_page_that_make_docs_writes_is_held_to_it() -> None:
     """The pages are read out of the Makefile."""
-    names = {page.name for _, page in tree.generated(ROOT)}
-    assert {"findings.md", "errors.md", "settings.md", "report.schema.json"} <= names
+    names = {page.name for _, _, page in tree.generated(ROOT)}
+    assert {"findings.md", "settings.md", "report.schema.json", "observing.md"} <= names
