@@ -25,14 +25,14 @@ safelora-gate up --data "$data" --port "$port" --checkpoints "$pair" --new-key >
 gate=$!
 trap 'kill -TERM $gate 2>/dev/null || true; wait $gate 2>/dev/null || true' EXIT
 for _ in $(seq 600); do
-  grep -q '^Ctrl-C' "$log" && break
+  grep -qs '^Ctrl-C' "$log" && break
   kill -0 $gate 2>/dev/null || { cat "$log" >&2; exit 1; }
   sleep 0.1
 done
-grep -q '^Ctrl-C' "$log" || { cat "$log" >&2; exit 1; }
+grep -qs '^Ctrl-C' "$log" || { cat "$log" >&2; exit 1; }
 SAFELORA_KEY=$(sed -n 's/^key: *//p' "$log")
 url="http://127.0.0.1:$port"
-sed 's/^key: .*/key:         (kept in $SAFELORA_KEY)/' "$log"
+sed -e 's/^key: .*/key:         (printed at the end)/' -e '/^ *shown this once/d' "$log"
 
 ask() { curl --silent --show-error --fail-with-body -H "Authorization: Bearer $SAFELORA_KEY" "$@"; }
 
@@ -78,8 +78,8 @@ done
 ls -l "$data/sanitized"
 
 say "verifying its attestation"
-curl --silent --show-error --fail "$url/.well-known/safelora-gate/keys" >"$data/keys.json"
-safelora-gate verify "$data/sanitized" --keys "$data/keys.json"
+curl --silent --show-error --fail "$url/.well-known/safelora-gate/keys" >"$data/verification-keys.json"
+safelora-gate verify "$data/sanitized" --keys "$data/verification-keys.json"
 echo
 echo "sanitized adapter: $data/sanitized   (a PEFT folder as it lies)"
 echo "report:            $data/report.json"

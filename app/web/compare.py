@@ -137,7 +137,7 @@ def _settings(job: JobView) -> Iterator[tuple[str, str]]:
 
 
 def _flat(name: str, value: Json) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _flat(f"{name}.{key}", inner)
     else:

@@ -49,14 +49,15 @@ def page_router() -> APIRouter:
     return APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
-async def _signed_in(request: Request) -> Caller:
+async def signed_in(request: Request) -> Caller:
+    """Whoever has no session is led to the sign-in page."""
     caller: Caller | None = request.state.caller
     if caller is None:
         raise _SignInFirst
     return caller
 
 
-async def _with_jobs(caller: Annotated[Caller, Depends(_signed_in)]) -> Caller:
+async def _with_jobs(caller: Annotated[Caller, Depends(signed_in)]) -> Caller:
     if JOBS not in caller.scopes:
         raise Forbidden(
             f"this key lacks the scope {JOBS}, so it sees no jobs: sign in with one that has it",
@@ -66,7 +67,7 @@ async def _with_jobs(caller: Annotated[Caller, Depends(_signed_in)]) -> Caller:
     return caller
 
 
-SignedIn = Annotated[Caller, Depends(_signed_in)]
+SignedIn = Annotated[Caller, Depends(signed_in)]
 WithJobs = Annotated[Caller, Depends(_with_jobs)]
 
 

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from app.web import alignments, compare, home, jobs, session, static_files
+from app.web import alignments, compare, elsewhere, home, jobs, session, static_files
 
 router = APIRouter(include_in_schema=False)
-for _part in (home, jobs, compare, alignments, session, static_files):
+for _part in (home, jobs, compare, alignments, session, static_files, elsewhere):
     router.include_router(_part.router)

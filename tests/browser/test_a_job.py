@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.stage import ALIGNMENT, Stage
+from tests.browser.stage import ALIGNMENT, Stage, new_context
 from tests.browser.watching import Watched, barriers
 
 FILES: Final = ("adapter_model.safetensors", "adapter_config.json")
@@ -154,3 +154,47 @@ def test_page_of_no_job_says_so(page: Page, watched: Watched, words: str) -> Non
     assert answer.status == 404
     expect(page.locator("main")).to_contain_text(words)
     assert barriers(page) == []
+
+
+def test_gate_that_cannot_be_reached_is_said_and_taken_back(
+    page: Page, running: Stage, watched: Watched
+) -> None:
+    """On a job that is watched, by the browser's own tries; and beside the list."""
+    watched.expect("ERR_")
+    said = page.get_by_text("The gate cannot be reached: trying again.")
+    with running.no_worker():
+        with running.gate() as gate:
+            job = gate.submit(running.adapter, alignment=ALIGNMENT, policy={"strength": 0.8})
+        for path in (f"/jobs/{job.id}", "/"):
+            page.goto(path)
+            page.context.set_offline(True)
+            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+            expect(said).to_be_visible(timeout=20_000)
+            page.context.set_offline(False)
+            expect(said).to_be_hidden(timeout=20_000)
+
+
+def test_session_that_is_over_is_said_on_the_form(
+    browser: Browser, running: Stage, watched: Watched
+) -> None:
+    """With the way back in, in another tab: what is filled in stays, and is then taken."""
+    watched.expect("401")
+    context = new_context(browser, running)
+    page = context.new_page()
+    watched.watch(page)
+    page.goto("/")
+    page.get_by_label("Choose files").set_input_files(paths(running))
+    page.get_by_label("Label").fill("kept")
+    context.clear_cookies()
+    page.get_by_role("button", name="Sanitize").click()
+    expect(page.locator("#new-job-error")).to_contain_text("You are signed out.")
+    with context.expect_page() as opened:
+        page.locator("#new-job-error").get_by_role("link", name="Sign in again").click()
+    opened.value.get_by_label("Key").fill(running.key)
+    opened.value.keyboard.press("Enter")
+    opened.value.wait_for_url(f"{running.url}/")
+    page.get_by_role("button", name="Sanitize").click()
+    ended(page)
+    expect(page.get_by_role("heading", name="kept")).to_be_visible()
+    context.close()
+    assert watched.unexpected() == []

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 from typing import Final
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.keys import Keys
@@ -65,6 +66,57 @@ def test_reset_puts_everything_back(page: Page, running: Stage) -> None:
     page.get_by_role("button", name="Reset").click()
     assert shown(page) == before
     assert page.get_by_role("button", name="Apply").is_disabled()
+
+
+@pytest.mark.parametrize("typed", ["0.342", "0.3456789"])
+def test_what_is_typed_is_what_is_applied(page: Page, running: Stage, typed: str) -> None:
+    """To its last digit, by the policy and in the label of the new job; what is told on the way is
+    told of it too."""
+    job = running.job(metadata={"label": f"typed {typed}", "team": "a"})
+    page.goto(f"/jobs/{job}")
+    page.get_by_label("τ as a number").fill(typed)
+    foretold(page)
+    expect(page.get_by_text(f"Marks are as τ {typed} would choose")).to_have_count(2)
+    page.get_by_role("button", name="Apply").click()
+    page.wait_for_url(lambda url: job not in url)
+    with running.gate() as gate:
+        new = gate.job(page.url.rpartition("/")[2])
+    assert new.policy["selection"]["threshold"] == float(typed)
+    assert new.metadata == {"label": f"typed {typed}, τ {typed}", "team": "a"}
+
+
+@pytest.mark.parametrize("typed", ["5", "-1", "", "1e"])
+def test_what_is_no_threshold_is_not_asked(page: Page, running: Stage, typed: str) -> None:
+    """The answer before it is dropped, so that Apply does nothing else than what stands there."""
+    page.goto(f"/jobs/{running.job()}")
+    before = shown(page)
+    number = page.get_by_label("τ as a number")
+    number.fill("0.9")
+    assert foretold(page) == 28
+    number.press("Control+a")
+    number.press("Delete")
+    number.press_sequentially(typed)
+    expect(page.get_by_role("alert").filter(has_text="τ is from 0 to 1.")).to_be_visible()
+    expect(page.get_by_role("button", name="Apply")).to_be_disabled()
+    expect(page.locator("#tau-result")).to_be_empty()
+    assert shown(page) == before
+    assert barriers(page) == []
+    number.fill("0.9")
+    assert foretold(page) == 28
+    expect(page.get_by_role("alert").filter(has_text="τ is")).to_be_hidden()
+
+
+def test_job_without_a_threshold_can_be_applied_as_it_stands(page: Page, running: Stage) -> None:
+    """The τ that is filled in needs no touch; the report is the job's until there is one."""
+    job = running.job(policy={"selection": {"mode": "none"}})
+    page.goto(f"/jobs/{job}")
+    expect(page.get_by_text("This job used no threshold.")).to_be_visible()
+    count = foretold(page)
+    assert projected(page) == 0
+    page.get_by_role("button", name="Apply").click()
+    page.wait_for_url(lambda url: job not in url)
+    ended(page)
+    assert projected(page) == count
 
 
 def test_slider_goes_by_keys(page: Page, running: Stage) -> None:

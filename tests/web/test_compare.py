@@ -51,6 +51,9 @@ def test_only_settings_that_differ_are_shown(gate: Gate) -> None:
     shown = words(text)
     assert "policy.selection.threshold 0.35 0.62" in shown
     assert "policy.strength" not in shown
+    assert "families" not in shown
+    assert "not on one scale" not in shown
+    assert "the same job" not in shown
     assert sum("differs" in e.attributes.get("class", "") for e in elements(text)) == 4
 
 
@@ -76,3 +79,17 @@ def test_run_without_modules_is_said_to_have_none(gate: Gate) -> None:
     page = gate.client.get(f"/jobs/{first}/compare?with={second}")
     assert page.status_code == 200
     assert "rejected" in words(page.text)
+
+
+def test_what_cannot_be_compared_is_said(gate: Gate) -> None:
+    """Scores against two alignments, and a job with itself."""
+    gate.register("one")
+    gate.register("two", storage_loss=0.01)
+    first, second = ended(gate, alignment="one"), ended(gate, alignment="two")
+
+    def shown(other: str) -> str:
+        return words(gate.client.get(f"/jobs/{first}/compare?with={other}").text)
+
+    assert "not on one scale" in shown(second)
+    assert "These are the same job" not in shown(second)
+    assert "These are the same job" in shown(first)

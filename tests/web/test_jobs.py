@@ -159,7 +159,7 @@ def test_who_may_go_below_the_floor_is_told_to_the_slider(open_gate: OpenGate, m
 
 
 def test_run_leads_to_the_one_whose_input_it_has(gate: Gate) -> None:
-    """To compare the two."""
+    """To compare the two, what was on the left."""
     gate.register()
     first = gate.post().json()["id"]
     again = gate.client.post(
@@ -167,4 +167,4 @@ def test_run_leads_to_the_one_whose_input_it_has(gate: Gate) -> None:
     )
     gate.finish(gate.request_of(again), report=report_of(row()).as_bytes())
     second = again.json()["id"]
-    assert f"/jobs/{second}/compare?with={first}" in links(page(gate, second))
+    assert f"/jobs/{first}/compare?with={second}" in links(page(gate, second))

@@ -61,6 +61,17 @@ def test_every_page_lets_in_nothing_but_its_own(gate: Gate) -> None:
             _check_is_ours(element)
 
 
+@pytest.mark.parametrize(
+    "path", ["/jobs/", "/jobs/none/", "/jobs/a/b/c", "/alignments/", "/alignments/x"]
+)
+def test_address_without_a_page_is_told_by_one(gate: Gate, path: str) -> None:
+    """With the way back."""
+    answer = gate.client.get(path)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "All jobs" in words(answer.text)
+
+
 def test_documentation_has_the_policy_as_it_is() -> None:
     """docs/page.md, for who has to put a proxy in front."""
     said = (Path(__file__).parents[2] / "docs" / "page.md").read_text()

@@ -2,13 +2,24 @@
 
 export class Problem extends Error {
   constructor(status, document) {
-    super(document.detail ?? `The gate answered ${status}: try again.`);
+    super(wordsOf(status, document));
     this.status = status;
     this.document = document;
   }
 }
 
+function wordsOf(status, { code, detail }) {
+  if (code === "unauthorized") return "You are signed out.";
+  if (["key_revoked", "key_expired"].includes(code)) return `You are signed out: ${detail}.`;
+  return detail ?? `The gate answered ${status}: try again.`;
+}
+
 export const UNREACHABLE = "The gate cannot be reached: check the connection, and try again.";
+export const TRYING_AGAIN = "The gate cannot be reached: trying again.";
+
+export function signedOut() {
+  return new Problem(401, { code: "unauthorized" });
+}
 
 export async function ask(method, path, { body, signal } = {}) {
   let response;
@@ -57,6 +68,10 @@ function signIn() {
   const link = document.createElement("a");
   link.href = `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`;
   link.textContent = "Sign in again";
+  if (document.getElementById("new-job")) {
+    link.target = "_blank"; // what is filled in stays
+    link.textContent += " (in a new tab)";
+  }
   return link;
 }
 

@@ -1,7 +1,7 @@
 // The form that makes a job, and the list of jobs below it.
 
 import { ask, show } from "./api.js";
-import { baseModelOf, filesOfDrop, inWords, partsOf } from "./adapter_files.js";
+import { baseModelOf, filesOfDrop, filesOfPick, inWords, partsOf, shortList } from "./adapter_files.js";
 import { policyOf, watchPolicy } from "./policy_choice.js";
 import { keepFresh } from "./refresh.js";
 import { send } from "./upload.js";
@@ -11,12 +11,17 @@ const fields = form.elements;
 const errors = document.getElementById("new-job-error");
 const place = (id) => document.getElementById(id);
 
+const LONGEST_LABEL = 200;
+
 let parts = null; // of what was chosen
+let refusal = null; // why it is not taken
 let baseModel; // that its config names
+let called = ""; // as its folder or archive is
 
 watchPolicy(form);
 watchFiles();
 form.addEventListener("change", refresh);
+fields.threshold.addEventListener("input", refresh);
 form.addEventListener("submit", submit);
 keepFresh("jobs", (part) => (Number(part.dataset.active) ? 5 : 30));
 refresh();
@@ -28,6 +33,21 @@ function refresh() {
   const found = standing();
   for (const words of form.querySelectorAll("[data-for]")) words.hidden = words.dataset.for !== (found?.value ?? "");
   place("alignment-help").textContent = alignmentWords();
+  place("label-help").textContent = suggested() ? `If nothing is typed: ${suggested()}` : "";
+  showFloor(found);
+}
+
+function suggested() {
+  return fields.from.value === "uri" ? "" : called;
+}
+
+// The gate decides; this says it beforehand, of a τ alone.
+function showFloor(found) {
+  const { mode, threshold } = JSON.parse(found?.dataset.floor ?? "{}");
+  const typed = fields.threshold.valueAsNumber;
+  const isWeaker = fields.policy.value === "threshold" && mode === "threshold" && typed < threshold;
+  place("floor-warning").hidden = !isWeaker;
+  place("floor-warning").textContent = isWeaker ? `Weaker than the floor of ${found.value} (τ ${threshold}): it takes a key with the scope policy:override.` : "";
 }
 
 function watchFiles() {
@@ -36,7 +56,7 @@ function watchFiles() {
   for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault());
   for (const id of ["pick-files", "pick-folder"]) {
     place(id).addEventListener("change", ({ target }) => {
-      take([...target.files]);
+      take(filesOfPick(target));
       target.value = ""; // so that the same files can be picked again
     });
   }
@@ -61,19 +81,27 @@ function watchFiles() {
 async function take(files) {
   if (!files.length) return;
   show(errors, null);
-  parts = null;
+  parts = refusal = null;
   baseModel = undefined;
+  called = "";
   place("chosen").replaceChildren();
   try {
     const found = partsOf(files);
-    checkSize(found.parts);
-    parts = found.parts;
+    parts = filesIn(found.parts);
     if (parts.config) baseModel = await baseModelOf(parts.config);
+    called = [...found.name].slice(0, LONGEST_LABEL).join("");
     showChosen(found);
   } catch (error) {
+    refusal = error;
     show(errors, error);
   }
   refresh();
+}
+
+function filesIn(found) {
+  const files = Object.fromEntries(Object.entries(found).map(([name, { file }]) => [name, file]));
+  checkSize(files);
+  return files;
 }
 
 function checkSize(found) {
@@ -84,8 +112,8 @@ function checkSize(found) {
 
 function showChosen({ parts, others }) {
   const list = document.createElement("ul");
-  for (const file of Object.values(parts)) list.append(item(`${file.name}, ${inWords(file.size)}`));
-  if (others.length) list.append(item(`not sent: ${others.slice(0, 5).join(", ")}${others.length > 5 ? ` and ${others.length - 5} more` : ""}`));
+  for (const { file, path } of Object.values(parts)) list.append(item(`${path}, ${inWords(file.size)}`));
+  if (others.length) list.append(item(`not sent: ${shortList(others)}`));
   place("chosen").replaceChildren(list);
 }
 
@@ -115,7 +143,7 @@ function alignmentWords() {
   const found = fitting();
   if (found.length === 1) return `The adapter is for ${baseModel}: alignment ${found[0].value}.`;
   if (found.length) return `Several alignments are for ${baseModel}: choose one.`;
-  return `No alignment is for ${baseModel}: choose one.`;
+  return `No alignment is for ${baseModel}: ask the operator to register one, or choose the alignment of the same model.`;
 }
 
 async function submit(event) {
@@ -140,9 +168,9 @@ function wanted() {
   const fromUri = fields.from.value === "uri";
   const source = fields.source.value.trim();
   if (fromUri && !source) throw missing("source", "Give the URI of the adapter.");
-  if (!fromUri && !parts) throw missing("pick-files", "Choose the adapter's files first.");
+  if (!fromUri && !parts) throw missing("pick-files", refusal?.message ?? "Choose the adapter's files first.");
   const policy = policyOf(form, JSON.parse(standing()?.dataset.policy ?? "{}"));
-  const label = fields.label.value.trim();
+  const label = fields.label.value.trim() || suggested();
   return {
     ...(fromUri && { source }),
     ...(fields.alignment.value && { alignment: fields.alignment.value }),

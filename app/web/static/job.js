@@ -1,8 +1,9 @@
 // One job, followed to its end; cancelling it, and trying again.
 
-import { ask, show } from "./api.js";
+import { TRYING_AGAIN, ask, show } from "./api.js";
 
 const POLL_SECONDS = 5; // where events cannot be had
+const SILENCE_SECONDS = 4; // a browser waits 3 before it connects again
 const ENDED = "ended-while-watched";
 
 const job = document.getElementById("job");
@@ -34,18 +35,31 @@ function end() {
 function watch() {
   let source = null;
   let timer;
+  let silence = null; // since the gate was last heard
 
+  const heard = () => {
+    if (silence === null) return;
+    clearTimeout(silence);
+    silence = null;
+    show(errors, null);
+  };
+  const lost = () => {
+    if (source?.readyState === EventSource.CLOSED) poll();
+    else silence ??= setTimeout(() => show(errors, new Error(TRYING_AGAIN)), 1000 * SILENCE_SECONDS);
+  };
   const stop = () => {
     source?.close();
     source = null;
     clearTimeout(timer);
+    heard();
   };
   const follow = () => {
     stop();
     source = new EventSource(`${path}/events`);
     source.addEventListener("state", ({ data }) => showState(JSON.parse(data)));
     source.addEventListener("progress", ({ data }) => showProgress(JSON.parse(data)));
-    source.addEventListener("error", () => source?.readyState === EventSource.CLOSED && poll());
+    source.addEventListener("open", heard);
+    source.addEventListener("error", lost);
   };
   const poll = async () => {
     stop();

@@ -3,6 +3,7 @@
 import { ask, show } from "./api.js";
 
 const PAUSE = 150; // milliseconds that the slider rests before the gate is asked
+const LONGEST_LABEL = 1000; // in characters
 
 const part = document.getElementById("what-if");
 const { job, alignment, reasons: reasonWords } = part.dataset;
@@ -22,29 +23,49 @@ const before = marked.map((element) => ({
   outcome: element.querySelector(".outcome")?.textContent,
 }));
 const REFACTORED = "refactored"; // whichever modules are chosen
+const RANGE = "τ is from 0 to 1.";
 
 let asked = null; // the question that is under way
 let timer;
 let answer = null;
 
-slider.addEventListener("input", () => choose(slider.value));
-number.addEventListener("input", () => number.checkValidity() && number.value !== "" && choose(number.value));
+slider.addEventListener("input", () => {
+  number.value = slider.value;
+  choose();
+});
+number.addEventListener("input", choose);
 place("tau-reset").addEventListener("click", reset);
 apply.addEventListener("click", post);
 addEventListener("beforeprint", reset); // what is printed is what the job did
+addEventListener("pageshow", ({ persisted }) => persisted && reset()); // a page come back to
+reset();
 
-function choose(value) {
+// What stands in the number's field is what is asked, to its last digit.
+function choose() {
+  forget();
+  if (number.value === "" || !number.checkValidity()) {
+    restore();
+    number.setAttribute("aria-invalid", "true");
+    show(errors, new Error(RANGE));
+    return;
+  }
   part.classList.add("trying"); // so that it stays beside what it changes
-  slider.value = value;
-  if (document.activeElement !== number) number.value = value;
-  answer = null;
-  apply.disabled = true;
-  clearTimeout(timer);
-  timer = setTimeout(() => preview(Number(value)), PAUSE);
+  number.removeAttribute("aria-invalid");
+  slider.value = number.value;
+  const threshold = number.valueAsNumber;
+  timer = setTimeout(async () => (await preview(threshold)) && showMarks(threshold), PAUSE);
 }
 
-async function preview(threshold) {
+function forget() {
+  clearTimeout(timer);
   asked?.abort();
+  asked = null;
+  answer = null;
+  apply.disabled = true;
+}
+
+// Whether there is an answer, and no later question.
+async function preview(threshold) {
   const question = new AbortController();
   asked = question;
   try {
@@ -52,17 +73,27 @@ async function preview(threshold) {
       body: { selection: { ...selection, threshold } },
       signal: question.signal,
     });
-    if (asked !== question) return;
+    if (asked !== question) return false;
     answer = found;
     showAnswer();
+    return true;
   } catch (error) {
     if (asked === question && error.name !== "AbortError") show(errors, error);
+    return false;
   }
 }
 
 function showAnswer() {
   show(errors, null);
-  const { modules, summary, below_floor: weaker } = answer;
+  const { summary, below_floor: weaker } = answer;
+  const left = summary.retained === null ? "" : `, ${(100 * summary.retained).toFixed(1)}% of the norm left`;
+  place("tau-result").textContent = `${part.dataset.projected} → ${summary.projected} of ${summary.modules} projected${left}`;
+  showFloor(weaker);
+  apply.disabled = weaker.length > 0 && !mayGoBelow;
+}
+
+function showMarks(threshold) {
+  const { modules } = answer;
   marked.forEach((element, index) => {
     const module = modules[Number(element.dataset.i)];
     element.classList.toggle("projected", module.projected);
@@ -70,10 +101,19 @@ function showAnswer() {
     const outcome = element.querySelector(".outcome");
     if (outcome) outcome.textContent = outcomeWords(module, before[index].outcome);
   });
-  const left = summary.retained === null ? "" : `, ${(100 * summary.retained).toFixed(1)}% of the norm left`;
-  place("tau-result").textContent = `${part.dataset.projected} → ${summary.projected} of ${summary.modules} projected${left}`;
-  showFloor(weaker);
-  apply.disabled = weaker.length > 0 && !mayGoBelow;
+  note(`Marks are as τ ${threshold} would choose; the rest is as the job did.`);
+}
+
+// Where the report begins, and beside the histogram, which has no marks.
+function note(words) {
+  for (const old of document.querySelectorAll("#report .trial-note")) old.remove();
+  if (words === null) return;
+  for (const where of document.querySelectorAll("#report > .report, #report .distribution > figure")) {
+    const line = document.createElement("p");
+    line.className = "warning trial-note";
+    line.textContent = words;
+    where.before(line);
+  }
 }
 
 function outcomeWords({ projected, borderline, reason }, was) {
@@ -89,20 +129,25 @@ function showFloor(weaker) {
 
 function reset() {
   part.classList.remove("trying");
-  clearTimeout(timer);
-  asked?.abort();
-  asked = null;
-  answer = null;
+  forget();
+  restore();
   slider.value = number.value = selection.threshold;
+  number.removeAttribute("aria-invalid");
+  place("tau-result").textContent = chosenSo ? "As the job chose." : "";
+  if (!chosenSo) preview(selection.threshold); // so that it can be applied as it stands
+}
+
+// The report as the job left it.
+function restore() {
   marked.forEach((element, index) => {
     element.className = before[index].className;
     const outcome = element.querySelector(".outcome");
     if (outcome) outcome.textContent = before[index].outcome;
   });
-  place("tau-result").textContent = chosenSo ? "As the job chose." : "";
+  note(null);
+  place("tau-result").textContent = "";
   place("tau-floor").hidden = true;
   show(errors, null);
-  apply.disabled = true;
 }
 
 async function post() {
@@ -110,12 +155,20 @@ async function post() {
   apply.disabled = true;
   show(errors, null);
   try {
-    const metadata = JSON.parse(part.dataset.metadata);
-    const body = { source: `job:${job}`, alignment, metadata, policy: answer.policy };
+    const body = { source: `job:${job}`, alignment, metadata: metadataOf(answer.policy), policy: answer.policy };
     const made = await ask("POST", "/v1/jobs", { body });
     location.assign(`/jobs/${made.id}`);
   } catch (error) {
     show(errors, error);
     apply.disabled = false;
   }
+}
+
+// The job's own; a label tells by which τ the new one chooses.
+function metadataOf({ selection: { threshold } }) {
+  const metadata = JSON.parse(part.dataset.metadata);
+  if (!metadata.label) return metadata;
+  const ending = `, τ ${threshold}`;
+  const label = metadata.label.replace(/, τ [\d.]+$/, "");
+  return { ...metadata, label: [...label].slice(0, LONGEST_LABEL).join("") + ending };
 }
