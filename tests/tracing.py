@@ -15,6 +15,7 @@ def traced() -> Iterator[InMemorySpanExporter]:
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    with patch("core.observing.traces._TRACER", provider.get_tracer("test")):
+    tracer = provider.get_tracer("test")
+    with patch("core.observing.traces._tracer", lambda: tracer):
         yield exporter
     provider.shutdown()

@@ -27,6 +27,7 @@ from core.settings import ApiKey, Settings, SettingsInvalid
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 TAIL_BYTES = 2000
+_METRICS_PORT = "SAFELORA_METRICS__PORT"
 
 
 class StackError(GateError):
@@ -212,8 +213,14 @@ def start_all(
     serve = [*python, "app.cli", "serve", "--host", host, "--port", str(port)]
     stack.start("api", serve, environment)
     stack.start("worker", [*python, "worker", "run"], environment)
-    stack.start("courier", [*python, "worker", "courier"], environment)
+    stack.start("courier", [*python, "worker", "courier"], _beside(environment))
     stack.wait_for_url("api", f"http://{host}:{port}/readyz")
+
+
+def _beside(environment: Mapping[str, str]) -> dict[str, str]:
+    """For another process on this machine: Prometheus reads it on the next port."""
+    port = environment.get(_METRICS_PORT, "")
+    return {**environment, **({_METRICS_PORT: str(int(port) + 1)} if port.isdecimal() else {})}
 
 
 @contextlib.contextmanager

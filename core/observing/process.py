@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import wraps
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final, Literal, cast
@@ -39,11 +38,6 @@ STORE_ERRORS: Final = Counted(
 FAMILIES: Final[tuple[Family, ...]] = (INFO, DISK_FREE, DISK_SIZE, STORE_SECONDS, STORE_ERRORS)
 
 _ANSWERS = (ObjectMissing, ObjectExists, ObjectChanged)
-_CALLS: Final = (
-    *("put", "put_file", "put_all", "commit_all", "copy", "get", "get_file", "open", "info"),
-    *("delete", "give_up", "check"),
-)
-_LISTINGS: Final = ("list", "entries", "folders", "unfinished")
 
 
 def new_registry(
@@ -85,52 +79,49 @@ def watched(store: ObjectStore, registry: CollectorRegistry) -> ObjectStore:
     return cast(ObjectStore, _WatchedStore(store, registry))
 
 
-class _WatchedStore:
-    """Passes everything on. The timed calls are made once, for there are some for every job."""
-
-    def __init__(self, store: ObjectStore, registry: CollectorRegistry) -> None:
-        self._store = store
-        seconds, errors = STORE_SECONDS.made(registry), STORE_ERRORS.made(registry)
-        for name in _CALLS:
-            spent, failed = seconds.labels(name).observe, errors.labels(name).inc
-            setattr(self, name, _call(getattr(store, name), spent, failed))
-        for name in _LISTINGS:
-            setattr(self, name, _listing(getattr(store, name), errors.labels(name).inc))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-
-def _call(
-    call: Callable[..., Any], spent: Callable[[float], None], failed: Callable[[], None]
-) -> Callable[..., Any]:
-    @wraps(call)
-    def timed(*args: Any, **kwargs: Any) -> Any:
+def _call(name: str) -> Callable[..., Any]:
+    def timed(self: "_WatchedStore", *args: Any, **kwargs: Any) -> Any:
         start = perf_counter()
         try:
-            return call(*args, **kwargs)
+            return getattr(self.store, name)(*args, **kwargs)
         except _ANSWERS:
             raise
         except StoreError:
-            failed()
+            self.errors.labels(name).inc()
             raise
         finally:
-            spent(perf_counter() - start)
+            self.seconds.labels(name).observe(perf_counter() - start)
 
     return timed
 
 
-def _listing(
-    call: Callable[..., Iterator[Any]], failed: Callable[[], None]
-) -> Callable[..., Iterator[Any]]:
+def _listing(name: str) -> Callable[..., Iterator[Any]]:
     """Not timed: its pages are asked for as it is read, so a slow reader would be a slow store."""
 
-    @wraps(call)
-    def counted(*args: Any, **kwargs: Any) -> Iterator[Any]:
+    def counted(self: "_WatchedStore", *args: Any, **kwargs: Any) -> Iterator[Any]:
         try:
-            yield from call(*args, **kwargs)
+            yield from getattr(self.store, name)(*args, **kwargs)
         except StoreError:
-            failed()
+            self.errors.labels(name).inc()
             raise
 
     return counted
+
+
+class _WatchedStore:
+    """Passes everything on, in the form of an `ObjectStore`."""
+
+    def __init__(self, store: ObjectStore, registry: CollectorRegistry) -> None:
+        self.store = store
+        self.seconds = STORE_SECONDS.made(registry)
+        self.errors = STORE_ERRORS.made(registry)
+
+    put, put_file, put_all = _call("put"), _call("put_file"), _call("put_all")
+    copy, commit_all = _call("copy"), _call("commit_all")
+    get, get_file, open, info = _call("get"), _call("get_file"), _call("open"), _call("info")
+    delete, give_up, check = _call("delete"), _call("give_up"), _call("check")
+    list, entries = _listing("list"), _listing("entries")
+    folders, unfinished = _listing("folders"), _listing("unfinished")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)

@@ -62,7 +62,8 @@ class Watched:
             lines = self.service.log.read_text().splitlines()
             found = [line for line in lines if "POST /v1/hooks/" in line]
             if len(found) >= count:
-                return [line.partition("HTTP/1.1")[2].strip(' "') for line in found]
+                told = [json.loads(line)["event"] for line in found]
+                return [event.partition("HTTP/1.1")[2].strip(' "') for event in told]
             time.sleep(0.1)
         raise AssertionError(self.service.log.read_text()[-3000:])
 

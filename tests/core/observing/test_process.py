@@ -27,6 +27,13 @@ def test_a_watched_store_does_what_it_did(store: ObjectStore) -> None:
         assert found(name, operation=operation) == 1
 
 
+def test_nothing_that_reaches_the_store_is_passed_by() -> None:
+    """A call that is new to the protocol is watched too, or named here."""
+    unwatched = {"writer", "direct", "presigned_url", "close"}  # sign, or hand on what is committed
+    declared = {name for name in vars(ObjectStore) if not name.startswith("_")}
+    assert declared - unwatched <= set(vars(type(watched(LocalStore(Path()), CollectorRegistry()))))
+
+
 def test_answers_are_no_failures(local_store: LocalStore) -> None:
     """That nothing is there, or something is, is what was asked."""
     registry = CollectorRegistry()
