@@ -33,6 +33,7 @@ def test_job_over_the_bound_is_refused(gate: Gate, caplog: pytest.LogCaptureFixt
     """503, when to come back, and what to do; nobody's fault is logged, and nothing is kept."""
     fill(gate)
     stored = list(gate.services.store.list("tenants/"))
+    caplog.clear()
     with caplog.at_level(logging.WARNING):
         response = gate.post(idempotency_key=KEY)
     assert (response.status_code, code_of(response)) == (503, "queue_full")
