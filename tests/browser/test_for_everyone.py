@@ -64,6 +64,7 @@ def test_dark_is_dark(browser: Browser, running: Stage, jobs: dict[str, str], pa
 
 def test_whole_way_by_keys_alone(page: Page, running: Stage) -> None:
     """From the first tab stop to the download, with the focus always to be seen."""
+    page.on("filechooser", lambda _: None)  # or the browser hears too late that it is asked for
     page.goto("/")
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
