@@ -88,7 +88,7 @@ class References:
         request = self._request(adapter)
         with TemporaryDirectory(dir=self._place) as folder:
             commit = run_job(request, self._workshop, Tracker(), Path(folder))
-        return Expected(JobState(commit.state), commit)
+        return Expected(JobState(commit.state), commit.of_no_job)
 
     def _request(self, adapter: Adapter) -> JobRequest:
         job_id = new_job_id()

@@ -154,6 +154,11 @@ class Commit(Frozen):
         dumped: Json = self.model_dump(mode="json")
         return pretty_json(dumped)
 
+    @property
+    def of_no_job(self) -> "Commit":
+        """What any job would have come to by the same recipe."""
+        return self.model_copy(update={"job": None})
+
     def file(self, name: str) -> FileFacts | None:
         return next((file for file in self.files if file.name == name), None)
 

@@ -112,7 +112,8 @@ def test_a_courier_tells_of_its_rounds(service: Service) -> None:
     assert not queue_state(service.queue).courier
     courier = Thread(
         target=run_courier,
-        args=(service.records, service.queue, RetentionSettings(), stop, metrics),
+        args=(service.records, service.queue, RetentionSettings(), stop),
+        kwargs={"metrics": metrics},
     )
     courier.start()
     try:
