@@ -122,6 +122,20 @@ class Keys:
         for key in self._store.list(prefix):
             yield key.removeprefix(prefix).removesuffix(".json")
 
+    def all(self) -> tuple[list[KeyRecord], list[RecordUnreadable]]:
+        """The records, by the time they were made, and what is wrong with those that are none."""
+        records: list[KeyRecord] = []
+        unreadable: list[RecordUnreadable] = []
+        for key_id in self.ids():
+            try:
+                record = self.get(key_id)
+            except RecordUnreadable as error:
+                unreadable.append(error)
+                continue
+            if record is not None:
+                records.append(record)
+        return sorted(records, key=lambda record: (record.created_at, record.id)), unreadable
+
     def exist(self) -> bool:
         """Whether there is any, good or not: keys that were all revoked still guard the gate."""
         return next(iter(self._store.list(layout.access_keys(), limit=1)), None) is not None

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from app.doctor.check import Check, failed, ok, warning
 from core.attestation.keys import SigningKey, SigningKeyUnusable
 from core.attestation.published import PublishedKeys
-from core.errors import RecordUnreadable
 from core.keys import KeyRecord, Keys
 from core.scopes import ALIGNMENTS
 from core.settings import Settings
@@ -18,7 +17,7 @@ SOON = timedelta(days=14)
 def key_checks(settings: Settings, store: ObjectStore) -> Iterator[Check]:
     """Raises `StoreError`."""
     name, at = "api keys", datetime.now(UTC)
-    records, unreadable = _all(Keys(store))
+    records, unreadable = Keys(store).all()
     for error in unreadable:
         yield failed(name, error.message, "restore the record, or revoke the key by its id")
     active = [record for record in records if record.state(at) == "active"]
@@ -52,20 +51,6 @@ def _ends_soon(record: KeyRecord, at: datetime) -> bool:
     if record.expires_at is None or record.replaced_by is not None:
         return False
     return datetime.fromisoformat(record.expires_at) - at < SOON
-
-
-def _all(keys: Keys) -> tuple[list[KeyRecord], list[RecordUnreadable]]:
-    records: list[KeyRecord] = []
-    unreadable: list[RecordUnreadable] = []
-    for key_id in keys.ids():
-        try:
-            record = keys.get(key_id)
-        except RecordUnreadable as error:
-            unreadable.append(error)
-            continue
-        if record is not None:
-            records.append(record)
-    return records, unreadable
 
 
 def signing_checks(settings: Settings, store: ObjectStore) -> Iterator[Check]:

@@ -17,7 +17,7 @@ from rich.table import Table
 from app.access.audit import AuditLog
 from app.terminal.output import AsJson, fail, on_stdout, print_json, settings_wrong, wrong
 from app.terminal.stack import Layout
-from core.errors import GateError, RecordUnreadable
+from core.errors import GateError
 from core.exit_codes import FAILED
 from core.findings import printable
 from core.jobs import TENANT_PATTERN
@@ -98,7 +98,7 @@ def list_keys(
     Exit code 1 if a record cannot be read: stderr names it, and the others are listed.
     """
     with _desk(data) as desk:
-        records, unreadable = _all(desk.keys)
+        records, unreadable = desk.keys.all()
     shown = [record for record in records if tenant in (None, record.tenant)]
     if json:
         print_json([_public(record) for record in shown])
@@ -199,20 +199,6 @@ def _found(keys: Keys, key_id: str) -> KeyRecord:
             " Keys of SAFELORA_ACCESS__KEYS are taken out there"
         )
     return record
-
-
-def _all(keys: Keys) -> tuple[list[KeyRecord], list[RecordUnreadable]]:
-    """The records, by the time they were made, and what is wrong with those that are none."""
-    records, unreadable = [], []
-    for key_id in keys.ids():
-        try:
-            record = keys.get(key_id)
-        except RecordUnreadable as error:
-            unreadable.append(error)
-            continue
-        if record is not None:
-            records.append(record)
-    return sorted(records, key=lambda record: (record.created_at, record.id)), unreadable
 
 
 def _span(record: KeyRecord) -> timedelta | None:
