@@ -30,7 +30,7 @@ test: .venv/ready-dev ## the tests, a quarter of an hour on two cores
 	$(BIN)/python -m pytest -m "not real and not browser"
 
 browser: .venv/ready-dev ## the tests of the page in Chromium, which must be installed
-	$(BIN)/python -m pytest -m browser tests/browser
+	$(BIN)/python -m pytest -m browser -o faulthandler_timeout=180 -o faulthandler_exit_on_timeout=true tests/browser
 
 screenshots: .venv/ready-dev ## pictures of the page and of reports, into docs/screenshots
 	$(BIN)/python -m tests.browser.screenshots

@@ -50,5 +50,6 @@ def page(signed_in: BrowserContext, watched: Watched) -> Iterator[Page]:
     tab = signed_in.new_page()
     watched.watch(tab)
     yield tab
+    tab.goto("about:blank")  # closed while it loads a page by itself, it may never be
     tab.close()
     assert watched.unexpected() == []

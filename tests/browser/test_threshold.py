@@ -79,6 +79,7 @@ def test_what_is_typed_is_what_is_applied(page: Page, running: Stage, typed: str
     expect(page.get_by_text(f"Marks are as τ {typed} would choose")).to_have_count(2)
     page.get_by_role("button", name="Apply").click()
     page.wait_for_url(lambda url: job not in url)
+    ended(page)
     with running.gate() as gate:
         new = gate.job(page.url.rpartition("/")[2])
     assert new.policy["selection"]["threshold"] == float(typed)
