@@ -21,7 +21,7 @@ from tests.servers import ValkeyServer
 
 WORKERS = (1, 2, 4)
 CLIENTS = 16
-_SERVED = re.compile(r"alignment \w+: \d+ modules from (.*)")
+_SERVED = re.compile(r"alignment \w+: \d+ modules from ([\w, ]*)")
 
 
 def main() -> int:
