@@ -12,6 +12,7 @@ from core.policy import Policy
 from worker.adapter.model import LoraModule
 from worker.alignment.loaded import LoadedSpectrum, without_v
 from worker.alignment.make import LoadedModule
+from worker.alignment.pair import ModuleShape
 from worker.alignment.parallel import in_parallel, usual_workers
 from worker.alignment.source import AlignmentSource
 from worker.interrupts import INTERRUPTIONS
@@ -19,7 +20,7 @@ from worker.judge import Judged, project_module, score_modules
 from worker.memory import Turns, with_room
 from worker.tracking import Tracker
 
-WORTH_THREADS = 2**24  # elements of V; to start threads takes some 5 ms
+WORTH_THREADS = 2**28  # multiplications; to start threads takes some 5 ms
 
 _log = logging.getLogger(__name__)
 
@@ -113,11 +114,22 @@ def judge_all(
 
 
 def _workers(groups: Sequence[_Group], alignment: AlignmentSource) -> int:
-    """How many modules at once: one, in this thread, where all of V takes less than others take to
+    """How many modules at once: one, in this thread, where all of it takes less than others take to
     be started with torch's threads of their own."""
-    shapes = [alignment.shapes[group.name] for group in groups]
-    elements = sum(shape.out_features * shape.in_features for shape in shapes)
-    return min(usual_workers(), len(groups)) if elements > WORTH_THREADS else 1
+    work = sum(
+        _multiplications(alignment.shapes[group.name], module.rank)
+        for group in groups
+        for module in group.members.values()
+    )
+    return min(usual_workers(), len(groups)) if work > WORTH_THREADS else 1
+
+
+def _multiplications(shape: ModuleShape, rank: int) -> int:
+    """About what a module's two products, the Gram matrices of its factors and what is made of
+    these take; V is read and hashed too, which few columns make up for."""
+    columns = max(rank, 8)
+    gram = 8 * rank**2 * (shape.out_features + shape.in_features)
+    return 2 * columns * shape.out_features * shape.in_features + gram + 40 * rank**3
 
 
 def _groups(cases: Sequence[Case]) -> list[_Group]:

@@ -173,8 +173,13 @@ def _rounding_bound(update: Update, largest: tuple[float, float], dtype: torch.d
 
 
 def _largest(gram: Tensor) -> float:
-    """What no singular value of the factor passes whose Gram matrix this is: ‖G‖_F^½."""
-    return math.sqrt(float(gram.norm()))
+    """What no singular value of the factor passes whose Gram matrix G this is: ‖G²‖_F^¼, with G
+    divided by its trace on the way, that no square of it underflows."""
+    trace = float(gram.trace())
+    if not 0.0 < trace < math.inf:
+        return trace
+    scaled = gram / trace
+    return math.sqrt(trace * math.sqrt(float((scaled @ scaled).norm())))
 
 
 def _difference_bound(left: Update, right: Update) -> float:

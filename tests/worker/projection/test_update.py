@@ -18,7 +18,7 @@ from worker.projection.update import (
 
 SEEDS = st.integers(0, 2**31)
 RANKS = st.integers(1, 12)
-SIZES = st.floats(-12.0, 6.0)  # powers of ten
+SIZES = st.floats(-30.0, 6.0)  # powers of ten
 
 
 def factors(rank: int, seed: int, size: float, decay: float) -> Update:
