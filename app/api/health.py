@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-from collections.abc import Callable
 from typing import Final, Literal
 
 from fastapi import APIRouter
@@ -25,7 +24,8 @@ router = APIRouter(tags=["health"])
 
 Checked = Literal["store", "redis", "disk", "workers", "courier"]
 Found = Literal["ok", "failed", "missing", "unknown"]
-_OTHERS: Final[tuple[Checked, ...]] = ("workers", "courier")
+_NEEDED: Final[tuple[Checked, ...]] = ("store", "disk")
+_WAITED_FOR: Final[tuple[Checked, ...]] = ("redis", "workers", "courier")
 
 
 class Health(View):
@@ -59,20 +59,19 @@ async def livez() -> Health:
     summary="What is needed to serve is there",
 )
 def readyz(services: Served) -> Response | Readiness:
-    """200 while the object store and Redis answer and the disk has room, else 503, where `failed`
-    names what has not. That no worker or no courier was heard of is a warning: an API that is taken
-    out for it would refuse what it can keep."""
+    """200 while the object store answers and the disk has room, else 503, where `failed` names what
+    has not. That Redis does not answer, or no worker or no courier was heard of, is a warning: an
+    API that is taken out for it would refuse what it can keep."""
     checks: dict[Checked, Found] = {
-        "store": _outcome("store", services.store.check),
-        "redis": _outcome("redis", services.probed.ping),
+        "store": _store(services),
         "disk": _disk(services),
+        **_heard_of(services),
     }
-    failed = [name for name, found in checks.items() if found != "ok"]
-    checks |= _others(services) if checks["redis"] == "ok" else dict.fromkeys(_OTHERS, "unknown")
+    failed = [name for name in _NEEDED if checks[name] != "ok"]
     if failed:
         words = f"{' and '.join(failed)} cannot be used: see the gate's log"
         return problem(503, "not_ready", words, details={"failed": failed, "checks": checks})
-    return Readiness(checks=checks, warnings=[name for name in _OTHERS if checks[name] != "ok"])
+    return Readiness(checks=checks, warnings=[n for n in _WAITED_FOR if checks[n] != "ok"])
 
 
 @router.get("/version", response_model=Version, summary="What is running")
@@ -80,11 +79,11 @@ async def version() -> Version:
     return Version()
 
 
-def _outcome(name: str, check: Callable[[], None]) -> Found:
+def _store(services: Services) -> Found:
     try:
-        check()
-    except (StoreError, QueueError) as error:
-        _log.warning("not ready: %s: %s", name, error)
+        services.store.check()
+    except StoreError as error:
+        _log.warning("not ready: store: %s", error)
         return "failed"
     return "ok"
 
@@ -101,10 +100,17 @@ def _disk(services: Services) -> Found:
     return "ok"
 
 
-def _others(services: Services) -> dict[Checked, Found]:
+def _heard_of(services: Services) -> dict[Checked, Found]:
+    """Redis, and those who are heard of through it."""
     try:
+        services.probed.ping()
         state = queue_state(services.probed)
-    except QueueError:
-        return dict.fromkeys(_OTHERS, "unknown")
-    there = {"workers": sum(state.workers.values()) > 0, "courier": state.courier}
-    return {name: "ok" if there[name] else "missing" for name in _OTHERS}
+    except QueueError as error:
+        _log.warning("redis: %s", error)
+        return {"redis": "failed", "workers": "unknown", "courier": "unknown"}
+    workers = sum(state.workers.values()) > 0
+    return {
+        "redis": "ok",
+        "workers": "ok" if workers else "missing",
+        "courier": "ok" if state.courier else "missing",
+    }

@@ -12,7 +12,7 @@ FAULTS: dict[str, Code] = {
         503,
     ),
     "not_ready": code(
-        "The object store or Redis cannot be used, or the disk is full; `failed` names which.",
+        "The object store cannot be used, or the disk is full; `failed` names which.",
         "Wait, and look into the gate's log.",
         503,
     ),
