@@ -1,11 +1,13 @@
 """`safelora-gate signing-keys`: the keys that results are attested with."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
+from app.access.audit import AuditLog
 from app.terminal.output import AsJson, fail, print_json, refused, settings_wrong, wrong
 from app.terminal.stack import Layout
 from core.attestation.keeping import create_key, retire_key, rotate_key
@@ -32,10 +34,12 @@ Data = Annotated[
 def create(json: AsJson = False, data: Data = None) -> None:
     """Make the key that SAFELORA_ATTESTATION__KEY names, unless it is there, and publish it."""
     settings = _settings(data)
+    audit = _audit(settings, data)
     try:
         record = create_key(_key_file(settings), _published(settings), now())
     except (GateError, OSError) as error:
         _end(error)
+    _told(audit, "create", record)
     _print(record, f"{record.kid} signs results from now on", json=json)
 
 
@@ -71,10 +75,12 @@ def list_keys(
 def rotate(json: AsJson = False, data: Data = None) -> None:
     """Sign with a new key from the next result on. What the old one signed still verifies."""
     settings = _settings(data)
+    audit = _audit(settings, data)
     try:
         record = rotate_key(_key_file(settings), _published(settings), now())
     except (GateError, OSError) as error:
         _end(error)
+    _told(audit, "rotate", record)
     _print(record, f"{record.kid} signs results from now on", json=json)
 
 
@@ -89,10 +95,12 @@ def retire(
     Adapters that it attested are worked on again when they are posted again.
     """
     settings = _settings(data)
+    audit = _audit(settings, data)
     try:
         record = retire_key(kid, settings.attestation.key, _published(settings), now())
     except (GateError, OSError) as error:
         _end(error)
+    _told(audit, "retire", record)
     _print(record, f"{record.kid} is retired: verifiers must fetch the keys anew", json=json)
 
 
@@ -118,6 +126,20 @@ def _settings(data: Path | None) -> Settings:
     except SettingsInvalid as error:
         settings_wrong(error)
     return settings if data is None else Layout(data).settings(settings)
+
+
+def _audit(settings: Settings, data: Path | None) -> AuditLog:
+    """Opened before anything is done, which must not go untold."""
+    if data is not None:
+        Layout(data).logs.mkdir(parents=True, exist_ok=True)
+    try:
+        return AuditLog(settings.access)
+    except SettingsInvalid as error:
+        settings_wrong(error)
+
+
+def _told(audit: AuditLog, verb: str, record: KeyRecord) -> None:
+    audit.write(f"signing-keys.{verb}", {"signing_key": record.kid, "uid": os.getuid()})
 
 
 def _published(settings: Settings) -> PublishedKeys:

@@ -84,7 +84,10 @@ class Layout:
             "store": {"path": self.store},
             "redis": {"url": SecretStr(url)},
             "alignments": {"cache": self.data / "alignments"},
-            "access": {"keys": [ApiKey.model_validate(key) for key in known_keys(self.keys)]},
+            "access": {
+                "keys": [ApiKey.model_validate(key) for key in known_keys(self.keys)],
+                "audit_log": self.audit_log,
+            },
             "attestation": {"key": self.signing_key},
         }
         changed: dict[str, object] = {

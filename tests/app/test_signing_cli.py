@@ -1,6 +1,7 @@
 """`safelora-gate signing-keys`: on the folder of `up`, and by the settings of the environment."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -51,6 +52,26 @@ def test_life_of_a_key(tmp_path: Path) -> None:
     assert listed(*data) == {old: "retired", new: "signs"}
     keys = parse_key_set(run("list", "--json", *data).stdout_bytes)
     assert (set(keys.trusted), set(keys.retired)) == ({new}, {old})
+
+
+def test_what_is_done_to_a_key_is_in_the_audit_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With who did it; and where the log cannot be written, nothing is done."""
+    data = ("--data", str(tmp_path / "var"))
+    monkeypatch.delenv("SAFELORA_ACCESS__AUDIT_LOG", raising=False)
+    old, new = kid_in(run("create", *data)), kid_in(run("rotate", *data))
+    run("retire", old, *data)
+    log = tmp_path / "var" / "logs" / "audit.jsonl"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(line["action"], line["signing_key"], line["uid"]) for line in lines] == [
+        ("signing-keys.create", old, os.getuid()),
+        ("signing-keys.rotate", new, os.getuid()),
+        ("signing-keys.retire", old, os.getuid()),
+    ]
+    monkeypatch.setenv("SAFELORA_ACCESS__AUDIT_LOG", str(tmp_path / "nowhere" / "audit.jsonl"))
+    assert run("rotate", *data).exit_code == WRONG_ARGUMENTS
+    assert listed(*data) == {old: "retired", new: "signs"}
 
 
 def test_settings_of_the_environment(
