@@ -5,10 +5,9 @@ bytes little-endian header length, a JSON header padded with spaces to a multipl
 without gaps (https://github.com/huggingface/safetensors, "Format").
 """
 
-import hashlib
 import math
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -46,14 +45,6 @@ def safetensors_parts(
     yield safetensors_header(kinds, metadata)
     for name in _ordered(kinds):
         yield tensor_bytes(tensors[name])
-
-
-def digest_of(parts: Iterable[bytes | memoryview]) -> str:
-    """The SHA-256 (hex) that a file of these parts has."""
-    sha256 = hashlib.sha256()
-    for part in parts:
-        sha256.update(part)
-    return sha256.hexdigest()
 
 
 def safetensors_header(kinds: Mapping[str, Kind], metadata: Mapping[str, str]) -> bytes:

@@ -1,6 +1,5 @@
 """What an alignment's bytes cost at the least: read, hashed or fetched, and nothing else done."""
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from redis import Redis
 
 from core.store import layout
 from core.store.base import ObjectStore
+from worker.alignment.naming import digest_of_file
 from worker.alignment.tiers.redis import PIECE
 
 CHUNK = 2**20
@@ -25,7 +25,7 @@ def read_files(paths: Sequence[Path]) -> None:
 
 
 def hash_files(paths: Sequence[Path]) -> None:
-    """Their SHA-256, with all cores."""
+    """Their BLAKE3, with all cores."""
     _on_all_cores(_hash_file, paths)
 
 
@@ -56,7 +56,7 @@ def fetch_from_store(store: ObjectStore, alignment_id: str, files: Sequence[str]
 
 def _hash_file(path: Path) -> None:
     with path.open("rb") as file:
-        hashlib.file_digest(file, "sha256")
+        digest_of_file(file)
 
 
 def _on_all_cores(work: Callable[[Path], None], paths: Sequence[Path]) -> None:

@@ -12,9 +12,10 @@ from torch import Tensor
 from benchmarks.sizes.models import MODELS
 from core.alignments import DEFAULT_RANK, MANIFEST_FILE, Dtype, Manifest, ModuleEntry, alignment_id
 from worker.alignment.make import LoadedModule, module_tensors
+from worker.alignment.naming import digest_of, shard_name
 from worker.alignment.shards import write_shards
 from worker.projection.norms import frobenius
-from worker.safetensors_file import TORCH_DTYPES, digest_of, safetensors_parts, write_safetensors
+from worker.safetensors_file import TORCH_DTYPES, safetensors_parts, write_safetensors
 
 CHANGE = 0.0006  # std of what alignment did to a weight, as benchmarks.align has it
 WEIGHT = 0.02  # std of a weight
@@ -130,7 +131,7 @@ def _entry(name: str, v: Tensor, dtype: Dtype) -> ModuleEntry:
             "spectrum_error": 0.0,
             "storage_loss": 0.0,
             "conv1d": False,
-            "shard": f"{digest_of(safetensors_parts({'v': v}, {}))}.safetensors",
+            "shard": shard_name(digest_of(safetensors_parts({"v": v}, {}))),
             "spectrum_shard": "",
         }
     )

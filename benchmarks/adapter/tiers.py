@@ -20,8 +20,8 @@ from benchmarks.figures.clock import in_turn, seconds_of
 from benchmarks.figures.machine import reading_memory
 from core.store.s3 import S3Store
 from tests.servers import SeaweedServer, ValkeyServer
+from worker.alignment.naming import shard_digest
 from worker.alignment.tiers import RedisTier, publish
-from worker.alignment.tiers.files import shard_digest
 
 
 @dataclass(frozen=True)

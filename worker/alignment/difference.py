@@ -15,10 +15,10 @@ from core.alignments import Dtype, DtypeRule
 from core.errors import AlignmentError
 from core.safetensors_header import DTYPE_BYTES
 from worker.alignment.checkpoint import Checkpoint
+from worker.alignment.naming import digest_of, new_digest, shard_name
 from worker.alignment.tensors import StoredTensor, chunks
 from worker.safetensors_file import (
     TORCH_DTYPES,
-    digest_of,
     safetensors_header,
     safetensors_parts,
     tensor_bytes,
@@ -31,8 +31,8 @@ STORAGE_LOSS_LIMIT = 2e-3  # ‖V - V16‖_F / ‖V‖_F up to which 16 bits are
 @dataclass(frozen=True)
 class Difference:
     """V (out, in) as stored, `loss` ‖V - V stored‖_F / ‖V‖_F, `norm` ‖V stored‖_F, `aligned_norm`
-    ‖W_aligned‖_F. `shard`: the name of V's file, which is the file's SHA-256; `aligned_sha256` is
-    that of the aligned weight's bytes."""
+    ‖W_aligned‖_F. `shard`: the name of V's file, by its digest; `aligned_sha256` is that of the
+    aligned weight's bytes."""
 
     v: Tensor
     dtype: Dtype
@@ -101,7 +101,8 @@ def _subtract(
     """V in the shape that the checkpoint holds it in. Sums in float64."""
     v = room.v(math.prod(ours.shape), TORCH_DTYPES[dtype])
     weight_hash = hashlib.sha256()
-    file_hash = hashlib.sha256(safetensors_header({"v": (v.dtype, ours.shape)}, {}))
+    file_hash = new_digest()
+    file_hash.update(safetensors_header({"v": (v.dtype, ours.shape)}, {}))
     weight, exact, stored, lost = 0.0, 0.0, 0.0, 0.0
     parts = torch.split(v, BLOCK_ELEMENTS)
     pairs = zip(_blocks(aligned, ours), _blocks(base, theirs), parts, strict=True)
@@ -126,7 +127,7 @@ def _subtract(
         loss=math.sqrt(lost / exact) if exact else 0.0,
         norm=math.sqrt(stored),
         aligned_norm=math.sqrt(weight),
-        shard=f"{file_hash.hexdigest()}.safetensors",
+        shard=shard_name(file_hash.hexdigest()),
         aligned_sha256=weight_hash.hexdigest(),
     )
 
@@ -134,8 +135,8 @@ def _subtract(
 def _turned(made: Difference) -> Difference:
     """(in, out) as Conv1D holds it → (out, in)."""
     v = made.v.T.contiguous()
-    digest = digest_of(safetensors_parts({"v": v}, {}))
-    return replace(made, v=v, shard=f"{digest}.safetensors")
+    shard = shard_name(digest_of(safetensors_parts({"v": v}, {})))
+    return replace(made, v=v, shard=shard)
 
 
 def _blocks(checkpoint: Checkpoint, tensor: StoredTensor) -> Iterator[Tensor]:

@@ -1,6 +1,5 @@
 """The modules that a build has finished, kept so that one that was killed goes on from there."""
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from core.alignments import ModuleEntry
 from core.canonical import digest, pretty_json, sha256_hex
 from core.model import Frozen
 from core.store.files import sync_folder
+from worker.alignment.naming import digest_of_file, shard_name
 from worker.alignment.page_cache import let_go
 from worker.alignment.pair import ModuleShape
 
@@ -31,7 +31,7 @@ class _Kept(Frozen):
 class FinishedModules:
     """A small JSON file a module, in the folder that its two shards lie in.
 
-    Believes nothing: an entry counts while it is whole and both shards have the SHA-256 that they
+    Believes nothing: an entry counts while it is whole and both shards have the digest that they
     are named by. The folder must be of one build (`worker.alignment.workplace`): whether an entry
     belongs to the pair at hand cannot be seen here.
     """
@@ -68,7 +68,7 @@ class FinishedModules:
     def _is_whole(self, shard: str) -> bool:
         try:
             with (self.folder / shard).open("rb") as file:
-                return shard == f"{hashlib.file_digest(file, 'sha256').hexdigest()}.safetensors"
+                return shard == shard_name(digest_of_file(file))
         except (FileNotFoundError, IsADirectoryError):  # the folder itself where no shard is named
             return False
 

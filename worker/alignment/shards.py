@@ -1,4 +1,4 @@
-"""A module's two files, each named by its SHA-256, so that no two builds ever write one name
+"""A module's two files, each named by its digest, so that no two builds ever write one name
 differently."""
 
 from collections.abc import Mapping
@@ -10,7 +10,8 @@ from torch import Tensor
 from core.alignments import ModuleEntry
 from worker.alignment.finished import rename_synced
 from worker.alignment.make import LoadedModule
-from worker.safetensors_file import digest_of, safetensors_parts
+from worker.alignment.naming import digest_of, shard_name
+from worker.safetensors_file import safetensors_parts
 
 
 def write_shards(module: LoadedModule, folder: Path) -> ModuleEntry:
@@ -18,7 +19,7 @@ def write_shards(module: LoadedModule, folder: Path) -> ModuleEntry:
     tensors = module.tensors
     _save({"v": tensors.v}, folder / module.entry.shard)
     spectrum = {"u": tensors.u, "z": tensors.z}
-    name = f"{digest_of(safetensors_parts(spectrum, {}))}.safetensors"
+    name = shard_name(digest_of(safetensors_parts(spectrum, {})))
     _save(spectrum, folder / name)
     return module.entry.model_copy(update={"spectrum_shard": name})
 

@@ -40,9 +40,3 @@ class Folder:
     def drop(self, filename: str) -> bool:
         del filename
         return False
-
-
-def shard_digest(filename: str) -> str | None:
-    """The SHA-256 that the file is named by, None for the manifest."""
-    stem, _, suffix = filename.partition(".")
-    return stem if suffix == "safetensors" else None

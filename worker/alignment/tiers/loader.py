@@ -10,8 +10,9 @@ from core.alignments import MANIFEST_FILE, Manifest, ModuleEntry
 from core.errors import AlignmentError
 from worker.alignment.loaded import LoadedSpectrum, spectrum_of
 from worker.alignment.make import LoadedModule, module_tensors
+from worker.alignment.naming import shard_digest
 from worker.alignment.tiers.counts import Tier, TierCounts
-from worker.alignment.tiers.files import Files, shard_digest
+from worker.alignment.tiers.files import Files
 from worker.alignment.tiers.mapped import tensors_in, whole_mapping
 from worker.alignment.tiers.ram import RamTier, tensor_bytes
 
@@ -69,7 +70,7 @@ class ModuleLoader:
             self.files.drop(filename)
             self.files.drop(MANIFEST_FILE)  # the pair may be registered again, under new shards
             raise AlignmentError(
-                f"{filename} of alignment {self.manifest.id} does not have the SHA-256 that it is"
+                f"{filename} of alignment {self.manifest.id} does not have the digest that it is"
                 " named by: restore it, or delete the alignment's name and register the pair again",
                 code="alignment_damaged",
             )

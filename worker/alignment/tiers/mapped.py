@@ -4,7 +4,6 @@ The file may be removed or replaced meanwhile, and what is mapped stays as it wa
 into it: a file cut short under a mapping kills the process that reads on.
 """
 
-import hashlib
 import os
 from collections.abc import Mapping
 from typing import BinaryIO
@@ -13,11 +12,12 @@ import torch
 from torch import Tensor
 
 from core.safetensors_header import LENGTH_BYTES, TensorInfo, header_length, parse_header
+from worker.alignment.naming import digest_of
 from worker.safetensors_file import TORCH_DTYPES
 
 
-def whole_mapping(file: BinaryIO, sha256: str) -> Tensor | None:
-    """All of `file` as bytes, or None if they do not have this SHA-256.
+def whole_mapping(file: BinaryIO, digest: str) -> Tensor | None:
+    """All of `file` as bytes, or None if they do not have this digest.
 
     Private and writable, as tensors want their memory: what is written there reaches no file. It
     holds no descriptor, of which there are fewer than a large alignment has shards.
@@ -26,7 +26,7 @@ def whole_mapping(file: BinaryIO, sha256: str) -> Tensor | None:
     if size == 0:  # which cannot be mapped
         return None
     mapping = torch.from_file(f"/dev/fd/{file.fileno()}", size=size, dtype=torch.uint8)
-    return mapping if hashlib.sha256(mapping.numpy().data).hexdigest() == sha256 else None
+    return mapping if digest_of([mapping.numpy().data]) == digest else None
 
 
 def tensors_in(mapping: Tensor) -> Mapping[str, Tensor]:

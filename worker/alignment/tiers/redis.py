@@ -3,7 +3,6 @@
 Nothing depends on it: whatever goes wrong with it is a miss.
 """
 
-import hashlib
 import logging
 import mmap
 import time
@@ -16,6 +15,8 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from worker.alignment.naming import new_digest
+
 LARGEST = 512 * 2**20  # bytes that one value may have
 PIECE = 16 * 2**20
 CONNECT_SECONDS = 0.5
@@ -26,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class RedisTier:
-    """Shards by their SHA-256. A Redis that does not answer is left alone for `REST_SECONDS`."""
+    """Shards by their digest. A Redis that does not answer is left alone for `REST_SECONDS`."""
 
     def __init__(self, url: str) -> None:
         self._redis = Redis.from_url(
@@ -38,18 +39,18 @@ class RedisTier:
         self._rests_until = 0.0
         self._warned: set[str] = set()
 
-    def fetch(self, sha256: str, target: Path) -> bool:
+    def fetch(self, digest: str, target: Path) -> bool:
         """Write the shard to `target`; False if it is not to be had. A damaged copy is deleted."""
         if self._rests:
             return False
         try:
-            whole = self._read(sha256, target)
+            whole = self._read(digest, target)
         except RedisError as error:
             self._failed(error)
             return False
         return whole
 
-    def keep(self, sha256: str, path: Path) -> None:
+    def keep(self, digest: str, path: Path) -> None:
         """Put the file at `path` there, if it is no larger than a value may be."""
         if self._rests or not 0 < path.stat().st_size <= LARGEST:
             return
@@ -59,7 +60,7 @@ class RedisTier:
             memoryview(mapping) as data,
         ):
             try:
-                self._redis.set(_key(sha256), data)
+                self._redis.set(_key(digest), data)
             except RedisError as error:
                 self._failed(error)
 
@@ -70,19 +71,19 @@ class RedisTier:
     def _rests(self) -> bool:
         return time.monotonic() < self._rests_until
 
-    def _read(self, sha256: str, target: Path) -> bool:
-        key = _key(sha256)
+    def _read(self, digest: str, target: Path) -> bool:
+        key = _key(digest)
         size = self._redis.strlen(key)
         if not isinstance(size, int) or size == 0:
             return False
-        digest = hashlib.sha256()
+        found = new_digest()
         with target.open("wb") as file:
             for start in range(0, size, PIECE):
                 piece = self._redis.getrange(key, start, start + PIECE - 1)
                 if isinstance(piece, bytes):
-                    digest.update(piece)
+                    found.update(piece)
                     file.write(piece)
-        if digest.hexdigest() == sha256:
+        if found.hexdigest() == digest:
             return True
         self._redis.delete(key)
         return False
@@ -97,5 +98,5 @@ class RedisTier:
             _log.warning("the cache Redis failed, the object store serves instead: %s", error)
 
 
-def _key(sha256: str) -> str:
-    return f"safelora:shard:{sha256}"
+def _key(digest: str) -> str:
+    return f"safelora:shard:{digest}"

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from core.canonical import sha256_hex
 from tests.worker.making import generator
+from worker.alignment.naming import digest_of
 from worker.alignment.tiers.mapped import tensors_in, whole_mapping
 
 ROOT = Path(__file__).parents[4]
@@ -18,6 +18,7 @@ MEGABYTES = 256
 LOADING = """
 import re, sys
 from pathlib import Path
+from worker.alignment.naming import digest_of
 from worker.alignment.tiers.mapped import tensors_in, whole_mapping
 
 def peak():
@@ -57,7 +58,7 @@ def test_tensors_are_those_that_safetensors_reads(padding: int, tmp_path: Path) 
     path = tmp_path / "shard"
     path.write_bytes(data)
     with path.open("rb") as file:
-        mapping = whole_mapping(file, sha256_hex(data))
+        mapping = whole_mapping(file, digest_of([data]))
     assert mapping is not None
     ours, theirs = tensors_in(mapping), load(data)
     assert ours.keys() == theirs.keys()
@@ -73,7 +74,7 @@ def test_writing_into_a_tensor_reaches_no_file(tmp_path: Path) -> None:
     path = tmp_path / "shard"
     path.write_bytes(data)
     with path.open("rb") as file:
-        mapping = whole_mapping(file, sha256_hex(data))
+        mapping = whole_mapping(file, digest_of([data]))
     assert mapping is not None
     for tensor in tensors_in(mapping).values():
         tensor.fill_(1.0)
@@ -83,7 +84,7 @@ def test_writing_into_a_tensor_reaches_no_file(tmp_path: Path) -> None:
 def test_loading_takes_the_memory_of_one_copy(tmp_path: Path) -> None:
     """The peak of a process grows by the shard's size and little more."""
     data = save({"v": torch.zeros(MEGABYTES, 2**20, dtype=torch.uint8).view(torch.bfloat16)})
-    path = tmp_path / sha256_hex(data)
+    path = tmp_path / digest_of([data])
     path.write_bytes(data)
     done = subprocess.run(
         [sys.executable, "-c", LOADING, str(path)],
@@ -107,7 +108,7 @@ def test_what_is_mapped_holds_no_descriptor(tmp_path: Path) -> None:
     kept = []
     for _ in range(100):
         with path.open("rb") as file:
-            mapping = whole_mapping(file, sha256_hex(data))
+            mapping = whole_mapping(file, digest_of([data]))
         assert mapping is not None
         kept.append(tensors_in(mapping))
     assert len(list(descriptors.iterdir())) < before + 10
