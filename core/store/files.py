@@ -17,15 +17,24 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes | None: ...
 
 
-def save_hashed(source: Readable, path: Path) -> str:
-    """Write what is left of `source` to `path`; returns its SHA-256 (hex).
+class Digest(Protocol):
+    """A hash of what it is given, as hashlib's are."""
+
+    def update(self, data: bytes, /) -> object: ...
+
+    def hexdigest(self) -> str: ...
+
+
+def save_hashed(source: Readable, path: Path, digest: Digest | None = None) -> str:
+    """Write what is left of `source` to `path`; returns its SHA-256 (hex), or what `digest` makes
+    of it.
 
     `path` appears whole or not at all, and a file that was there before is replaced, never
     written over: someone may have it mapped. Raises `StoreError` if the disk refuses.
     """
     partial = path.with_name(f".{uuid4().hex}.part")
     try:
-        digest = _copy_hashed(source, partial)
+        found = _copy_hashed(source, partial, digest or hashlib.sha256())
         partial.replace(path)
     except OSError as error:
         raise StoreError(
@@ -34,7 +43,7 @@ def save_hashed(source: Readable, path: Path) -> str:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
-    return digest
+    return found
 
 
 def unreadable(path: Path, error: OSError) -> StoreError:
@@ -45,8 +54,7 @@ def unreadable(path: Path, error: OSError) -> StoreError:
     )
 
 
-def _copy_hashed(source: Readable, path: Path) -> str:
-    digest = hashlib.sha256()
+def _copy_hashed(source: Readable, path: Path, digest: Digest) -> str:
     with path.open("xb") as file:
         while chunk := source.read(CHUNK):
             digest.update(chunk)

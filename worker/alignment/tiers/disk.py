@@ -6,7 +6,8 @@ from pathlib import Path
 from core.errors import AlignmentError
 from core.store import layout
 from core.store.base import ObjectMissing, ObjectStore
-from worker.alignment.naming import digest_of_file, shard_digest
+from core.store.files import save_hashed
+from worker.alignment.naming import new_digest, shard_digest
 from worker.alignment.tiers.counts import Tier
 from worker.alignment.tiers.files import Copy
 from worker.alignment.tiers.lock import locked
@@ -78,19 +79,14 @@ class DiskTier:
         if self.redis is not None and digest is not None and self.redis.fetch(digest, partial):
             return "redis"
         try:
-            self.store.get_file(layout.alignment(self.alignment_id, filename), partial)
+            with self.store.open(layout.alignment(self.alignment_id, filename)) as source:
+                found = save_hashed(source, partial, new_digest())
         except ObjectMissing as error:
             raise AlignmentError(
                 f"alignment {self.alignment_id} is no longer whole in the object store:"
                 " delete its name and register the pair again",
                 code="alignment_missing",
             ) from error
-        if self.redis is not None and digest is not None and _is_whole(partial, digest):
+        if self.redis is not None and digest == found:  # what is damaged is not handed on
             self.redis.keep(digest, partial)
         return "store"
-
-
-def _is_whole(path: Path, digest: str) -> bool:
-    """What is damaged in the store is not handed on."""
-    with path.open("rb") as file:
-        return digest_of_file(file) == digest

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 
@@ -33,10 +34,10 @@ class CountingStore(LocalStore):
         self.gets: Counter[str] = Counter()
         self.seconds = seconds
 
-    def get_file(self, key: str, path: Path, *, etag: str | None = None) -> str:
+    def open(self, key: str) -> BinaryIO:
         self.gets[key.rpartition("/")[2]] += 1
         time.sleep(self.seconds)
-        return super().get_file(key, path, etag=etag)
+        return super().open(key)
 
 
 def build_small(folder: Path) -> tuple[Path, Manifest]:
