@@ -2,8 +2,6 @@
 
 import os
 import re
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,53 +11,29 @@ import pytest
 from app.main import create_app
 from core.settings import Settings, load_settings
 from tests.deploy.reading import (
+    COMPONENT,
     OVERLAYS,
     ROOT,
     SETTINGS,
     Json,
+    components_of,
+    containers,
     dockerfile,
     image_environment,
+    kind,
     manifests,
+    named,
     secrets,
+    selected,
+    templates,
 )
 from tests.deploy.strict_kinds import STRICT_KINDS
 from worker.courier import LEAVE_SECONDS
 
 OLDEST, NEWEST = "1.30", "1.37"
-COMPONENT = "app.kubernetes.io/component"
 GATE = {"api", "worker", "courier", "first-start"}
 
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
-
-
-def kind(overlay: str, *names: str) -> list[Json]:
-    return [resource for resource in manifests(overlay) if resource["kind"] in names]
-
-
-def named(overlay: str, kind_: str, name: str) -> Json:
-    [found] = [r for r in kind(overlay, kind_) if r["metadata"]["name"] == name]
-    return found
-
-
-@cache
-def templates(overlay: str) -> dict[str, Json]:
-    """What pods are made from, by what makes them."""
-    makers = kind(overlay, "Deployment", "StatefulSet", "Job")
-    return {maker["metadata"]["name"]: maker["spec"]["template"] for maker in makers}
-
-
-def containers(overlay: str) -> Iterator[tuple[str, Json, Json]]:
-    for name, template in templates(overlay).items():
-        for container in template["spec"]["containers"]:
-            yield name, template["spec"], container
-
-
-def selected(overlay: str, labels: Json) -> set[str]:
-    return {
-        name
-        for name, template in templates(overlay).items()
-        if labels.items() <= template["metadata"]["labels"].items()
-    }
 
 
 @each_overlay
@@ -178,19 +152,6 @@ def test_what_is_selected_is_there(overlay: str) -> None:
     for policy in kind(overlay, "NetworkPolicy"):
         for component in components_of(policy["spec"]["podSelector"]):
             assert selected(overlay, {COMPONENT: component}), policy["metadata"]["name"]
-
-
-def components_of(selector: Json) -> set[str]:
-    """The components that a pod selector means."""
-    found = (
-        {selector["matchLabels"][COMPONENT]}
-        if COMPONENT in selector.get("matchLabels", {})
-        else set()
-    )
-    for expression in selector.get("matchExpressions", []):
-        assert (expression["key"], expression["operator"]) == (COMPONENT, "In")
-        found |= set(expression["values"])
-    return found
 
 
 def reached(overlay: str, component: str) -> set[Any]:
