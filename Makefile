@@ -44,12 +44,14 @@ format: .venv/ready-dev ## mend lint and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/ready ## write from the code docs/findings.md, errors.md, settings.md, report.schema.json and the tables of observing.md
+docs: .venv/ready ## write from the code docs/findings.md, errors.md, settings.md, report.schema.json and the tables of observing.md; the cluster's alerts
 	$(BIN)/python -m core.render.findings_page > docs/findings.md
 	$(BIN)/python -m core.render.errors_page > docs/errors.md
 	$(BIN)/python -m core.render.settings_page > docs/settings.md
 	$(BIN)/python -m core.render.report_schema > docs/report.schema.json
 	$(BIN)/python -m core.render.metrics_page docs/observing.md
+	sed -i '/^spec:/q' deploy/kubernetes/components/monitoring/alerts.yaml
+	sed 's/^./  &/' deploy/prometheus/alerts.yaml >> deploy/kubernetes/components/monitoring/alerts.yaml
 
 fuzz: .venv/ready-dev ## mutated inputs for everything that reads an upload, some minutes
 	$(BIN)/python -m fuzz --giants

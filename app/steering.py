@@ -55,7 +55,7 @@ def retry(services: Services, caller: Caller, job_id: str, key: str | None) -> J
             return standing
     old = find_job(services, caller.tenant, job_id)
     _check_retryable(services, old)
-    _check_policy(services, caller, old)
+    weaker = _below_floor(services, caller, old)
     files = kept_inputs(services, old)
     new_id = claimed or idempotency.claim(new_job_id())
     services.records.announce(caller.tenant, new_id)
@@ -63,6 +63,7 @@ def retry(services: Services, caller: Caller, job_id: str, key: str | None) -> J
         update={
             "id": new_id,
             "created_at": now(),
+            "below_floor": weaker,
             "files": [_own(services, caller, new_id, file) for file in files],
             "retry_of": old.id,
         }
@@ -95,9 +96,9 @@ def _check_retryable(services: Services, job: JobRequest) -> None:
     )
 
 
-def _check_policy(services: Services, caller: Caller, job: JobRequest) -> None:
+def _below_floor(services: Services, caller: Caller, job: JobRequest) -> list[str]:
     """The floor may have been raised since, and a weaker policy been let in for another key."""
-    check_floor(job.policy, standing_alignment(services, job.alignment), caller)
+    return check_floor(job.policy, standing_alignment(services, job.alignment), caller)
 
 
 def _own(services: Services, caller: Caller, job_id: str, file: InputFile) -> InputFile:

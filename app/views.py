@@ -54,8 +54,9 @@ class ProgressView(View):
 class JobView(View):
     """A job. `verdict`, `summary` and `findings` come with the result, `progress` before it.
 
-    `findings` are the first of each kind; the report has all `findings_total`. `retry_of`: the job
-    that this one does again.
+    `findings` are the first of each kind; the report has all `findings_total`. `below_floor`: the
+    policy's fields that are weaker than the alignment's floor was, for a key with the scope
+    `policy:override`. `retry_of`: the job that this one does again.
     """
 
     id: str
@@ -66,6 +67,7 @@ class JobView(View):
     finished_at: str | None
     alignment: JobAlignment
     policy: Policy
+    below_floor: list[str]
     source: str
     input: list[JobInput]
     summary: Summary | None
@@ -137,6 +139,7 @@ def job_view(seen: Snapshot) -> JobView:
         finished_at=result.finished_at if result else None,
         alignment=JobAlignment(name=request.alignment.name, id=request.alignment.id),
         policy=request.policy,
+        below_floor=request.below_floor,
         source=request.source,
         input=[JobInput(name=f.name, size=f.size, sha256=f.sha256) for f in request.files],
         summary=commit.summary if commit else None,

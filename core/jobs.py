@@ -93,6 +93,7 @@ class JobRequest(Frozen):
     """What was accepted: stored before the 202, and never changed.
 
     `other_names`: files that came along and are not kept; the gate judges their names.
+    `below_floor`: the fields of the policy that were weaker than the alignment's floor by then.
     `destination`: where in S3 the result is brought to as well; `callback_url`: who is told of its
     end. `retry_of`: the job that this one does again.
     """
@@ -102,6 +103,7 @@ class JobRequest(Frozen):
     created_at: str
     alignment: AlignmentRef
     policy: Policy
+    below_floor: list[str] = []
     files: list[InputFile]
     other_names: list[str] = []
     source: str = "upload"
@@ -112,8 +114,8 @@ class JobRequest(Frozen):
 
     def as_bytes(self) -> bytes:
         """Without what is later than 0.2.0 and says nothing, for versions that do not know it."""
-        later = ("destination", "callback_url", "retry_of")
-        silent = {name for name in later if getattr(self, name) is None}
+        later = ("below_floor", "destination", "callback_url", "retry_of")
+        silent = {name for name in later if not getattr(self, name)}
         dumped = self.model_dump(mode="json", exclude=silent)
         for file in dumped["files"]:
             if file["expected_sha256"] is None:
@@ -205,18 +207,21 @@ def recipe_digest(
     alignment: AlignmentRef,
     policy: Policy,
     *,
+    below_floor: Sequence[str] = (),
     other_names: Sequence[str] = (),
 ) -> str:
     """Everything the result depends on: input bytes and names, alignment, policy, engine.
 
-    Of the alignment the names too, since the report and the written config carry them.
+    Of the alignment the names too, since the report and the written config carry them; so does the
+    report what of the policy is below the floor.
     """
     files: Json = {**dict.fromkeys(other_names, ""), **file_digests}
-    return digest(
-        {
-            "files": files,
-            "alignment": alignment.model_dump(mode="json"),
-            "policy": policy.as_json(),
-            "engine": ENGINE_VERSION,
-        }
-    )[:40]
+    made_of: dict[str, Json] = {
+        "files": files,
+        "alignment": alignment.model_dump(mode="json"),
+        "policy": policy.as_json(),
+        "engine": ENGINE_VERSION,
+    }
+    if below_floor:
+        made_of["below_floor"] = list(below_floor)
+    return digest(made_of)[:40]

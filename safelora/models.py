@@ -87,6 +87,7 @@ class Job(Answer):
     finished_at: str | None = None
     alignment: JobAlignment | None = None
     policy: dict[str, Any] = {}
+    below_floor: list[str] = []
     source: str = "upload"
     input: list[FileFacts] = []
     summary: Summary | None = None

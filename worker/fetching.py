@@ -44,7 +44,7 @@ def order_of(request: JobRequest, upload: Upload, output: Path) -> Order:
     """What is to become of it, in the empty folder `output`."""
     known = tuple(request.alignment.base_names)
     names = BaseNames(written=known[0] if known else None, known=known)
-    return Order(upload.files, request.policy, output, names)
+    return Order(upload.files, request.policy, output, names, tuple(request.below_floor))
 
 
 def _unpacked(folder: Path, sha256: str, limit: int) -> Upload:

@@ -34,12 +34,15 @@ class BaseNames:
 
 @dataclass(frozen=True)
 class Order:
-    """An upload, what is to become of it, and the empty folder where that is written."""
+    """An upload, what is to become of it, and the empty folder where that is written.
+
+    `below_floor`: the policy's fields that are weaker than the floor it was held against."""
 
     files: AdapterFiles
     policy: Policy
     output: Path
     base_names: BaseNames
+    below_floor: tuple[str, ...] = ()
 
 
 def sanitize(
@@ -81,7 +84,8 @@ def conclude(
     policy, total = order.policy, len(judged)
     signs = signs_of_attack(judged)
     own = [*(f for j in judged for f in j.findings), *(s.finding for s in signs)]
-    findings = [*adapter.findings, *under_policy(own, policy), *policy_notes(policy)]
+    notes = policy_notes(policy, order.below_floor)
+    findings = [*adapter.findings, *under_policy(own, policy), *notes]
     if refusals(findings):
         raise AdapterRejected(findings)
 

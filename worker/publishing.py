@@ -35,7 +35,13 @@ def committed(
 
 def recipe_of(request: JobRequest, digests: Mapping[str, str], names: Sequence[str]) -> str:
     """Of files with these SHA-256 by name, and of others that only their `names` are known of."""
-    return recipe_digest(dict(digests), request.alignment, request.policy, other_names=names)
+    return recipe_digest(
+        dict(digests),
+        request.alignment,
+        request.policy,
+        below_floor=request.below_floor,
+        other_names=names,
+    )
 
 
 def publish(

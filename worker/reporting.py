@@ -1,7 +1,7 @@
 """What the pipeline found and did, in the words of the report."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from core.canonical import digest
 from core.errors import AdapterRejected
@@ -50,9 +50,12 @@ def provenance(adapter: Adapter, alignment: AlignmentSource, policy: Policy) -> 
     }
 
 
-def policy_notes(policy: Policy) -> list[Finding]:
+def policy_notes(policy: Policy, below_floor: Sequence[str]) -> Iterator[Finding]:
     """What whoever reads the report should know of the policy: once, not in every row."""
-    return [] if policy.loads_v else [finding("scored_without_v", "field", "policy.scores")]
+    if below_floor:
+        yield finding("below_floor", "field", "policy", ", ".join(below_floor))
+    if not policy.loads_v:
+        yield finding("scored_without_v", "field", "policy.scores")
 
 
 def rows(

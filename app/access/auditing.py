@@ -10,13 +10,14 @@ from typing import Final
 from fastapi.routing import iter_route_contexts
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.routing import BaseRoute, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access.audit import AuditLog
 from app.problems import MEDIA_TYPE
 from core.alignments import NAME_PATTERN
-from core.jobs import JOB_ID_PATTERN
+from core.jobs import JOB_ID_PATTERN, JobRequest
 from core.observing.context import REQUEST_ID_PATTERN, belonging
 from core.webhooks.endpoints import WEBHOOK_ID_PATTERN
 
@@ -123,11 +124,17 @@ class AuditMiddleware:
             "key": holder and holder.key_id,
             "status": status,
             "code": code,
+            "below_floor": ", ".join(state.get("below_floor", ())) or None,
             **{kind.removesuffix("s"): name for kind, name in operation.named.items()},
             "client": client[0] if client else None,
             "request": state["request_id"],
         }
         await run_in_threadpool(self._audit.write, operation.action, fields)
+
+
+def tell_below_floor(request: Request, jobs: Iterable[JobRequest]) -> None:
+    """Have this request's line say in which fields a policy of theirs is below its floor."""
+    request.state.below_floor = sorted({field for job in jobs for field in job.below_floor})
 
 
 class _Routes:

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.access.auditing import tell_below_floor
 from app.access.door import address_of
 from app.access.failures import Failures
 from app.access.rates import RequestRates
@@ -90,6 +91,7 @@ async def post_event(
         raise
     views = [await run_in_threadpool(_view, services, outcome) for outcome in outcomes]
     jobs = [outcome for outcome in outcomes if isinstance(outcome, JobRequest)]
+    tell_below_floor(request, jobs)
     if len(views) == 1 and jobs:
         mark_accepted(response, await run_in_threadpool(snapshot, services, jobs[0]))
     elif not jobs:

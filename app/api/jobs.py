@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.access.auditing import tell_below_floor
 from app.access.callers import Caller, JobsCaller
 from app.bodies import read_json
 from app.description.answers import AGREED, AS_A_JOB, IDEMPOTENT, JSON_BODY, SENT_AHEAD, problems
@@ -85,6 +86,7 @@ async def post_job(
             return just_accepted(services, job) if is_new else snapshot(services, job)
 
         seen = await run_in_threadpool(accepted)
+    tell_below_floor(request, [seen.request])
     mark_accepted(response, seen)
     return job_view(seen)
 

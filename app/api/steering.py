@@ -2,9 +2,11 @@
 
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.responses import Response
 
 from app import steering
+from app.access.auditing import tell_below_floor
 from app.access.callers import JobsCaller
 from app.description.answers import IDEMPOTENT, problems
 from app.description.openapi import ACCEPTED
@@ -43,6 +45,7 @@ def cancel_job(services: Served, caller: JobsCaller, job_id: str) -> JobView:
     summary="Try a job again",
 )
 async def retry_job(
+    request: Request,
     response: Response,
     services: Served,
     caller: JobsCaller,
@@ -58,6 +61,7 @@ async def retry_job(
     await run_in_threadpool(check_room, services, caller, idempotency_key)
     job = await run_in_threadpool(steering.retry, services, caller, job_id, idempotency_key)
     seen = await run_in_threadpool(snapshot, services, job)
+    tell_below_floor(request, [job])
     mark_accepted(response, seen)
     return job_view(seen)
 

@@ -33,6 +33,7 @@ JOB: Final[dict[str, Any]] = {
     "finished_at": "2026-11-23T09:30:02.871Z",
     "alignment": {"name": "smollm2-135m", "id": "3f2a9c51d07be8846a1c90f7e2b3d4c5a6978811"},
     "policy": POLICY,
+    "below_floor": [],
     "source": "upload",
     "input": [
         {

@@ -90,6 +90,7 @@ def _accepted(
         created_at=now(),
         alignment=terms.alignment,
         policy=terms.policy,
+        below_floor=terms.below_floor,
         files=files,
         other_names=sorted(order.other_names + pinned.other_names),
         source=order.source or "upload",
@@ -196,6 +197,7 @@ def _earlier_result(
         known,
         terms.alignment,
         terms.policy,
+        below_floor=terms.below_floor,
         other_names=order.other_names + pinned.other_names,
     )
     ages = services.settings.retention.of(caller.tenant)

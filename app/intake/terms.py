@@ -22,8 +22,11 @@ ReadConfig = Callable[[], bytes | None]
 
 @dataclass(frozen=True)
 class Terms:
+    """`below_floor`: the policy's fields that are weaker than the alignment's floor."""
+
     alignment: AlignmentRef
     policy: Policy
+    below_floor: list[str]
 
 
 def agree(
@@ -53,10 +56,10 @@ def agree(
             state=record.state,
         )
     chosen = policy or record.default_policy
-    check_floor(chosen, record, caller)
+    weaker = check_floor(chosen, record, caller)
     manifests.get(record.id).check_fits(chosen)
     ref = AlignmentRef(name=record.name, id=record.id, base_names=record.base_names)
-    return Terms(ref, chosen)
+    return Terms(ref, chosen, weaker)
 
 
 def find_alignment(records: Records, name: str) -> AlignmentRecord | None:
@@ -113,8 +116,11 @@ def _base_name(config: bytes | None) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def check_floor(policy: Policy, record: AlignmentRecord, caller: Caller) -> None:
-    """Raises `Forbidden` (`policy_below_floor`)."""
+def check_floor(policy: Policy, record: AlignmentRecord, caller: Caller) -> list[str]:
+    """The fields in which the policy is weaker than the floor, if this caller may go below it.
+
+    Raises `Forbidden` (`policy_below_floor`).
+    """
     weaker = below_floor(policy, record.effective_floor)
     if weaker and POLICY_OVERRIDE not in caller.scopes:
         raise Forbidden(
@@ -123,3 +129,4 @@ def check_floor(policy: Policy, record: AlignmentRecord, caller: Caller) -> None
             code="policy_below_floor",
             fields=weaker,
         )
+    return weaker

@@ -52,6 +52,12 @@ NOTES = {
         "Choose a smaller rank or energy_share, or another method.",
         "subspace with energy_share 1.0 on a module of 64 outputs",
     ),
+    "below_floor": _note(
+        "The policy is weaker than the alignment's floor was when the job was posted, in the fields"
+        " named. The scope policy:override let it pass.",
+        "If that was not meant, post the adapter again without these fields.",
+        "selection, caps.rank",
+    ),
     "scored_without_v": _note(
         "The policy has adapters scored from V's stored singular directions; V was not loaded."
         " So cosine, signed and undo are missing, and that an update takes V back would not be seen"

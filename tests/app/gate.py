@@ -112,7 +112,11 @@ class Gate:
     ) -> Commit:
         digests = {file.name: file.sha256 or "" for file in request.files}
         recipe = recipe_digest(
-            digests, request.alignment, request.policy, other_names=request.other_names
+            digests,
+            request.alignment,
+            request.policy,
+            below_floor=request.below_floor,
+            other_names=request.other_names,
         )
         files = {**REPORT, **others, "report.json": report}
         if verdict in ("projected", "unchanged"):

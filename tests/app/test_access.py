@@ -7,6 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from core.settings import AccessSettings, ApiKey
+from core.store import layout
 from tests.app.conftest import OpenGate
 from tests.app.gate import Gate, code_of, weaker_policy
 
@@ -197,6 +198,18 @@ def test_only_the_override_scope_goes_below_the_floor(keyed: Gate) -> None:
     assert refused.json()["fields"] == ["strength", "selection"]
     keyed.client.headers.update(bearer(OTHER_KEY))
     assert keyed.post(policy=weaker_policy()).status_code == 202
+
+
+def test_a_job_says_what_of_its_policy_is_below_the_floor(keyed: Gate) -> None:
+    """In each answer; the record of one that is not is as versions before have it."""
+    keyed.register()
+    keyed.client.headers.update(bearer(OTHER_KEY))
+    below, above = keyed.post(policy=weaker_policy(strength=0.5)).json(), keyed.post().json()
+    assert (below["below_floor"], above["below_floor"]) == (["strength", "selection"], [])
+    seen = keyed.client.get(f"/v1/jobs/{below['id']}").json()
+    assert seen["below_floor"] == ["strength", "selection"]
+    stored = json.loads(keyed.services.store.get(layout.job_request("bob", above["id"])))
+    assert "below_floor" not in stored
 
 
 def test_folders_of_checkpoints_are_shown_to_operators_only(keyed: Gate) -> None:

@@ -93,6 +93,19 @@ def test_a_retry_names_the_new_job(gate: Gate, log: Path) -> None:
     assert (line["action"], line["job"]) == ("jobs.retry", new["id"])
 
 
+def test_a_policy_below_the_floor_is_an_entrys_word(gate: Gate, log: Path) -> None:
+    """Of the job that is posted, and of the one that tries it again; of no other."""
+    gate.client.headers.update(bearer(OPERATOR))
+    job_id = gate.post(policy=weaker_policy(strength=0.5)).json()["id"]
+    gate.client.post(f"/v1/jobs/{job_id}/cancel")
+    gate.client.post(f"/v1/jobs/{job_id}/retry")
+    assert [(line["action"], line.get("below_floor")) for line in lines(log)] == [
+        ("jobs.create", "selection, strength"),
+        ("jobs.cancel", None),
+        ("jobs.retry", "selection, strength"),
+    ]
+
+
 def test_alignments_are_named(gate: Gate, log: Path) -> None:
     """Registered, changed, removed, and refused."""
     gate.client.headers.update(bearer(OPERATOR))

@@ -236,7 +236,8 @@ def test_floor_holds_unless_the_rule_may_go_below(open_hooks: OpenHooks) -> None
     weak = json.loads(weaker_policy())
     assert code_of(send(open_hooks(policy=weak))) == "policy_below_floor"
     gate = open_hooks(policy=weak, scopes=["policy:override"])
-    assert send(gate).json()["policy"]["selection"]["threshold"] == 0.1
+    job = send(gate).json()
+    assert (job["policy"]["selection"]["threshold"], job["below_floor"]) == (0.1, ["selection"])
 
 
 def test_jobs_are_the_tenants_of_the_rule(open_hooks: OpenHooks) -> None:

@@ -167,7 +167,19 @@ def test_retry_goes_below_no_floor(open_gate: OpenGate) -> None:
     path = f"/v1/jobs/{job_id}/retry"
     refused = gate.client.post(path, headers=bearer("low"))
     assert (refused.status_code, code_of(refused)) == (403, "policy_below_floor")
-    assert gate.client.post(path, headers=bearer("high")).status_code == 202
+    again = gate.client.post(path, headers=bearer("high"))
+    assert (again.status_code, again.json()["below_floor"]) == (202, ["selection"])
+
+
+def test_a_retry_is_held_against_the_floor_of_today(gate: Gate) -> None:
+    """One that was below it says so no longer, once the floor is lower."""
+    record = gate.register()
+    request = gate.request_of(gate.post()).model_copy(update={"below_floor": ["selection"]})
+    gate.services.store.put(layout.job_request("default", request.id), request.as_bytes())
+    assert gate.client.get(f"/v1/jobs/{request.id}").json()["below_floor"] == ["selection"]
+    end(gate, request.id)
+    assert record.effective_floor == request.policy
+    assert retry(gate, request.id).json()["below_floor"] == []
 
 
 def test_retry_keeps_the_alignment_it_had(gate: Gate) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sysconfig
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.docs.test_references import settings_of
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 OVERLAYS = sorted(path.name for path in (KUBERNETES / "overlays").iterdir())
+COMPONENT = "app.kubernetes.io/component"
 SETTINGS = settings_of(Settings, PREFIX) | NOT_SETTINGS
 Json = dict[str, Any]
 
@@ -49,6 +51,49 @@ def manifests(overlay: str) -> list[Json]:
     """An overlay's resources, as `kubectl apply -k` would send them."""
     rendered = tool("kubectl", "kustomize", str(KUBERNETES / "overlays" / overlay))
     return list(yaml.safe_load_all(rendered))
+
+
+def kind(overlay: str, *names: str) -> list[Json]:
+    return [resource for resource in manifests(overlay) if resource["kind"] in names]
+
+
+def named(overlay: str, kind_: str, name: str) -> Json:
+    [found] = [r for r in kind(overlay, kind_) if r["metadata"]["name"] == name]
+    return found
+
+
+@cache
+def templates(overlay: str) -> dict[str, Json]:
+    """What pods are made from, by what makes them."""
+    makers = kind(overlay, "Deployment", "StatefulSet", "Job")
+    return {maker["metadata"]["name"]: maker["spec"]["template"] for maker in makers}
+
+
+def containers(overlay: str) -> Iterator[tuple[str, Json, Json]]:
+    for name, template in templates(overlay).items():
+        for container in template["spec"]["containers"]:
+            yield name, template["spec"], container
+
+
+def selected(overlay: str, labels: Json) -> set[str]:
+    return {
+        name
+        for name, template in templates(overlay).items()
+        if labels.items() <= template["metadata"]["labels"].items()
+    }
+
+
+def components_of(selector: Json) -> set[str]:
+    """The components that a pod selector means."""
+    found = (
+        {selector["matchLabels"][COMPONENT]}
+        if COMPONENT in selector.get("matchLabels", {})
+        else set()
+    )
+    for expression in selector.get("matchExpressions", []):
+        assert (expression["key"], expression["operator"]) == (COMPONENT, "In")
+        found |= set(expression["values"])
+    return found
 
 
 def secrets() -> dict[str, Json]:

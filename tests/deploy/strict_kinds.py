@@ -93,11 +93,20 @@ class Authorization(Strict):
     credentials: SecretKey
 
 
-class Endpoint(Strict):
+class Relabeling(Strict):
+    target_label: Annotated[str, Field(pattern=r"^[a-z_]+$")]
+    replacement: str
+
+
+class PodEndpoint(Strict):
     port: str
-    path: str
     interval: Annotated[str, Field(pattern=r"^\d+s$")]
     scrape_timeout: Annotated[str, Field(pattern=r"^\d+s$")]
+    relabelings: list[Relabeling]
+
+
+class Endpoint(PodEndpoint):
+    path: str
     authorization: Authorization
 
 
@@ -117,7 +126,45 @@ class ServiceMonitor(Strict):
     spec: MonitorSpec
 
 
+class PodMonitorSpec(Strict):
+    selector: Selector
+    pod_metrics_endpoints: list[PodEndpoint]
+
+
+class PodMonitor(Strict):
+    api_version: Literal["monitoring.coreos.com/v1"]
+    kind: Literal["PodMonitor"]
+    metadata: Metadata
+    spec: PodMonitorSpec
+
+
+class Alert(Strict):
+    alert: str
+    expr: str
+    for_: Annotated[str, Field(pattern=r"^\d+[smh]$")] | None = Field(None, alias="for")
+    labels: dict[str, str]
+    annotations: dict[str, str]
+
+
+class AlertGroup(Strict):
+    name: str
+    rules: list[Alert]
+
+
+class AlertGroups(Strict):
+    groups: list[AlertGroup]
+
+
+class PrometheusRule(Strict):
+    api_version: Literal["monitoring.coreos.com/v1"]
+    kind: Literal["PrometheusRule"]
+    metadata: Metadata
+    spec: AlertGroups
+
+
 STRICT_KINDS: Final[dict[str, type[BaseModel]]] = {
     "ScaledObject": ScaledObject,
     "ServiceMonitor": ServiceMonitor,
+    "PodMonitor": PodMonitor,
+    "PrometheusRule": PrometheusRule,
 }

@@ -2,64 +2,42 @@
 
 import os
 import re
-from collections.abc import Iterator
-from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
+from hypothesis import given
+from hypothesis.strategies import ip_addresses
 
 from app.main import create_app
 from core.settings import Settings, load_settings
+from core.webhooks.addresses import Address, is_public
 from tests.deploy.reading import (
+    COMPONENT,
     OVERLAYS,
     ROOT,
     SETTINGS,
     Json,
+    components_of,
+    containers,
     dockerfile,
     image_environment,
+    kind,
     manifests,
+    named,
     secrets,
+    selected,
+    templates,
 )
 from tests.deploy.strict_kinds import STRICT_KINDS
 from worker.courier import LEAVE_SECONDS
 
 OLDEST, NEWEST = "1.30", "1.37"
-COMPONENT = "app.kubernetes.io/component"
 GATE = {"api", "worker", "courier", "first-start"}
 
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
-
-
-def kind(overlay: str, *names: str) -> list[Json]:
-    return [resource for resource in manifests(overlay) if resource["kind"] in names]
-
-
-def named(overlay: str, kind_: str, name: str) -> Json:
-    [found] = [r for r in kind(overlay, kind_) if r["metadata"]["name"] == name]
-    return found
-
-
-@cache
-def templates(overlay: str) -> dict[str, Json]:
-    """What pods are made from, by what makes them."""
-    makers = kind(overlay, "Deployment", "StatefulSet", "Job")
-    return {maker["metadata"]["name"]: maker["spec"]["template"] for maker in makers}
-
-
-def containers(overlay: str) -> Iterator[tuple[str, Json, Json]]:
-    for name, template in templates(overlay).items():
-        for container in template["spec"]["containers"]:
-            yield name, template["spec"], container
-
-
-def selected(overlay: str, labels: Json) -> set[str]:
-    return {
-        name
-        for name, template in templates(overlay).items()
-        if labels.items() <= template["metadata"]["labels"].items()
-    }
 
 
 @each_overlay
@@ -107,6 +85,8 @@ def test_pods_say_what_they_take(overlay: str) -> None:
     for name, pod, container in containers(overlay):
         assert {"cpu", "memory"} <= set(container["resources"]["requests"]), name
         assert "memory" in container["resources"]["limits"], name
+        on_disk = [v for v in pod["volumes"] if "emptyDir" in v and "medium" not in v["emptyDir"]]
+        assert not on_disk or "ephemeral-storage" in container["resources"]["requests"], name
         for volume in pod["volumes"]:
             assert volume.get("emptyDir") is None or "sizeLimit" in volume["emptyDir"], name
         mounted = {mount["name"] for mount in container["volumeMounts"]}
@@ -180,19 +160,6 @@ def test_what_is_selected_is_there(overlay: str) -> None:
             assert selected(overlay, {COMPONENT: component}), policy["metadata"]["name"]
 
 
-def components_of(selector: Json) -> set[str]:
-    """The components that a pod selector means."""
-    found = (
-        {selector["matchLabels"][COMPONENT]}
-        if COMPONENT in selector.get("matchLabels", {})
-        else set()
-    )
-    for expression in selector.get("matchExpressions", []):
-        assert (expression["key"], expression["operator"]) == (COMPONENT, "In")
-        found |= set(expression["values"])
-    return found
-
-
 def reached(overlay: str, component: str) -> set[Any]:
     """Where its pods may connect to: components of the namespace, and what else is let out."""
     found: set[Any] = set()
@@ -225,6 +192,40 @@ def test_nothing_is_reached_but_what_is_needed(overlay: str) -> None:
     assert reached(overlay, "first-start") == {"names", store}
     for own in {"queue", "cache", "store"} & set(templates(overlay)):
         assert reached(overlay, own) == {"names"}
+
+
+def lets_out(block: Json, address: Address) -> bool:
+    held = [ip_network(text) for text in (block["cidr"], *block["except"])]
+    return address in held[0] and not any(address in network for network in held[1:])
+
+
+@given(ip_addresses())
+def test_webhooks_go_where_the_courier_lets_them_go(address: Address) -> None:
+    """To anybody's machine, and to none that may be the operator's own: both bounds are one."""
+    [rule] = named("cpu", "NetworkPolicy", "webhooks")["spec"]["egress"]
+    assert rule["ports"] == [{"port": 443}]
+    assert any(lets_out(peer["ipBlock"], address) for peer in rule["to"]) == is_public(address)
+
+
+@each_overlay
+def test_a_drain_is_held_up_by_none_that_does_not_serve(overlay: str) -> None:
+    """A pod that cannot start would keep its node for ever; those that serve go one at a time."""
+    budgets = kind(overlay, "PodDisruptionBudget")
+    assert {budget["metadata"]["name"] for budget in budgets} == GATE - {"first-start"}
+    for budget in budgets:
+        assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+@each_overlay
+def test_what_there_are_several_of_is_on_several_nodes(overlay: str) -> None:
+    """As far as there are any."""
+    for maker in kind(overlay, "Deployment"):
+        if maker["spec"].get("replicas", 1) > 1:
+            [spread] = maker["spec"]["template"]["spec"]["topologySpreadConstraints"]
+            assert spread["topologyKey"] == "kubernetes.io/hostname"
+            assert selected(overlay, spread["labelSelector"]["matchLabels"]) == {
+                maker["metadata"]["name"]
+            }
 
 
 @each_overlay
@@ -346,6 +347,8 @@ def test_the_disk_tier_has_the_room_that_it_is_told_of(overlay: str) -> None:
         size = claim["resources"]["requests"]["storage"]
     else:
         size = volume["emptyDir"]["sizeLimit"]
+        asked = pod["containers"][0]["resources"]["requests"]["ephemeral-storage"]
+        assert int(asked.removesuffix("Gi")) * 2**30 >= int(own["SAFELORA_ALIGNMENTS__DISK_BYTES"])
     assert int(size.removesuffix("Gi")) * 2**30 >= 1.2 * int(own["SAFELORA_ALIGNMENTS__DISK_BYTES"])
     memory = pod["containers"][0]["resources"]["limits"]["memory"]
     if "nvidia.com/gpu" not in pod["containers"][0]["resources"]["limits"]:

@@ -158,6 +158,17 @@ def test_who_may_go_below_the_floor_is_told_to_the_slider(open_gate: OpenGate, m
     assert json.loads(part.attributes["data-may-go-below"]) is may
 
 
+@pytest.mark.parametrize("below", [True, False])
+def test_a_job_below_the_floor_says_so_to_who_looks(open_gate: OpenGate, below: bool) -> None:
+    """From its beginning, with the fields."""
+    gate = open_gate(access=access(key("slg_a", "default", "jobs", "policy:override")))
+    as_browser_of(gate, "slg_a")
+    gate.register()
+    policy = {"policy": '{"strength": 0.5}'} if below else {}
+    text = page(gate, posted(gate, **policy).json()["id"])
+    assert ("Weaker than the floor of base (strength)" in text) is below
+
+
 def test_run_leads_to_the_one_whose_input_it_has(gate: Gate) -> None:
     """To compare the two, what was on the left."""
     gate.register()
