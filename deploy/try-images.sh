@@ -33,9 +33,9 @@ start() { # name, then as in_image
 
 finish() {
   local status=$?
-  [ $status -eq 0 ] || tail -n 5 "$data"/*.log >&2
   { kill -KILL "${process[@]}" || true; wait; } 2> /dev/null
-  buildah rm "${container[@]}" > /dev/null
+  buildah rm "${container[@]}" > /dev/null || true
+  [ $status -eq 0 ] || tail -n 5 "$data"/*.log >&2
 }
 
 # As in docker-compose.yml, each at an address of its own.
