@@ -6,6 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DATA ?= var/demo
 ENVIRONMENT ?= .venv
+SBOM ?= build/sbom
 
 .PHONY: help demo demo-up demo-llm up test browser screenshots lint format docs fuzz real bench bench-align
 .PHONY: chaos contract efficacy release-check sbom clean
@@ -80,13 +81,16 @@ efficacy: .venv/ready-real ## the efficacy study: minutes with ARGS=--quick, els
 release-check: .venv/ready ## whether what is here can be released: packages built, installed and run; minutes
 	$(BIN)/python -m release
 
-sbom: build/tools/ready ## what an environment holds, with licences, under build/: ENVIRONMENT=.venv
-	build/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o build/sbom.cdx.json $(ENVIRONMENT)/bin/python
-	build/tools/bin/pip-licenses --python $(ENVIRONMENT)/bin/python --with-urls --format=markdown --output-file build/licences.md
+# The environment is read, not run: it may be that of a mounted image.
+sbom: build/tools/ready ## what an environment holds, and its licences: ENVIRONMENT=.venv SBOM=build/sbom
+	realpath -e $(ENVIRONMENT)/lib/python3*/site-packages > $$(echo build/tools/shown/lib/python3*/site-packages)/shown.pth
+	build/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o $(SBOM).cdx.json build/tools/shown/bin/python
+	build/tools/bin/pip-licenses --python build/tools/shown/bin/python --with-urls --format=markdown --output-file $(SBOM).licences.md
 
 build/tools/ready:
 	$(PYTHON) -m venv build/tools
 	build/tools/bin/pip --disable-pip-version-check install --quiet cyclonedx-bom==7.5.0 pip-licenses==5.5.5
+	$(PYTHON) -m venv --without-pip build/tools/shown
 	@touch $@
 
 clean: ## remove the environment, caches and the demo; what `up` keeps under var stays

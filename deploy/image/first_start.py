@@ -6,6 +6,7 @@ while to answer.
 
 import sys
 import time
+from contextlib import closing
 
 from boto3.session import Session
 from botocore.exceptions import ClientError
@@ -20,6 +21,7 @@ from core.settings import Settings, load_settings
 from core.store import open_store
 from core.store.base import ObjectStore
 from core.store.s3_client import make_client
+from core.store.s3_errors import store_errors
 from core.store.settings import S3Settings
 
 PATIENCE_SECONDS = 60.0
@@ -67,15 +69,14 @@ def wait_for_store(store: ObjectStore, s3: S3Settings | None) -> None:
 
 
 def _make_bucket(s3: S3Settings) -> None:
-    """Unless it is there; what else goes wrong, the check tells in better words."""
+    """Unless it is there. What else is wrong with it the check tells. Raises `StoreError`."""
     client = make_client(Session(), s3, s3.endpoint_url)
-    try:
-        client.head_bucket(Bucket=s3.bucket)
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-            client.create_bucket(Bucket=s3.bucket)
-    finally:
-        client.close()
+    with closing(client), store_errors("make the bucket", s3.bucket):
+        try:
+            client.head_bucket(Bucket=s3.bucket)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                client.create_bucket(Bucket=s3.bucket)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from stat import S_IMODE
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -18,6 +19,7 @@ from core.keys import Keys
 from core.scopes import SCOPES
 from core.store import open_store
 from core.store.settings import StoreSettings
+from deploy.image.first_start import main as first_start_here
 from deploy.image.make_secrets import make
 from tests.deploy.reading import ROOT, SETTINGS, secrets
 from tests.servers import SeaweedServer, ValkeyServer
@@ -137,6 +139,23 @@ def test_a_first_start_makes_what_a_gate_needs(seaweed: SeaweedServer, tmp_path:
     assert "slg_" not in again.stdout
     assert len(list(Keys(store).ids())) == 1
     store.close()
+
+
+def test_a_store_that_does_not_answer_yet_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As long as there is patience; then it is told in one line."""
+    server = SeaweedServer()  # not started
+    settings = StoreSettings(kind="s3", s3=server.settings())
+    monkeypatch.setenv("SAFELORA_STORE__S3__MAX_ATTEMPTS", "1")
+    for name, text in store_environment(settings).items():
+        monkeypatch.setenv(name, text)
+    tries: list[float] = []
+    clock = SimpleNamespace(sleep=tries.append, monotonic=lambda: 30.0 * len(tries))
+    monkeypatch.setattr("deploy.image.first_start.time", clock)
+    assert first_start_here() == 1
+    assert len(tries) == 3
+    assert capsys.readouterr().err.startswith("error [store_")
 
 
 def test_a_wrong_setting_is_told(tmp_path: Path) -> None:
