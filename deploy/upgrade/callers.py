@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from threading import Event, Lock
 from types import TracebackType
 from typing import Any, Self
@@ -36,15 +37,21 @@ class Job:
 
     number: int
     posted_in: str
-    posted_at: float
     said: Mapping[str, Any] | None = None
     ended_in: str | None = None
-    seconds: float = 0.0
     may_fail: bool = False
 
     @property
     def wanted(self) -> str:
         return "rejected" if make(self.number).kind in _REJECTED else "succeeded"
+
+    @property
+    def seconds(self) -> float:
+        """From its acceptance to its end; 0 before."""
+        if self.said is None:
+            return 0.0
+        made, ended = (datetime.fromisoformat(self.said[n]) for n in ("created_at", "finished_at"))
+        return (ended - made).total_seconds()
 
     @property
     def state(self) -> str | None:
@@ -68,7 +75,7 @@ class Callers:
     that was accepted. A context manager: they end with it."""
 
     def __init__(self, urls: Iterable[str], key: str) -> None:
-        self.jobs: dict[str, Job] = {}
+        self._jobs: dict[str, Job] = {}
         self.phases = [Phase("")]
         self._urls = itertools.cycle(urls)
         self._numbers = itertools.count()
@@ -99,6 +106,12 @@ class Callers:
                 work.result()
 
     @property
+    def jobs(self) -> dict[str, Job]:
+        """All that were accepted until now."""
+        with self._lock:
+            return dict(self._jobs)
+
+    @property
     def phase(self) -> Phase:
         return self.phases[-1]
 
@@ -118,7 +131,7 @@ class Callers:
     def open_jobs(self) -> list[str]:
         """Those whose end nobody was told of."""
         with self._lock:
-            return [job_id for job_id, job in self.jobs.items() if job.said is None]
+            return [job_id for job_id, job in self._jobs.items() if job.said is None]
 
     def wait(self, timeout: float) -> list[str]:
         """Until all have ended; those that have not when the time is up."""
@@ -130,12 +143,12 @@ class Callers:
     def wait_for(self, job_id: str, timeout: float) -> None:
         """Until this one has ended, or the time is up."""
         deadline = time.monotonic() + timeout
-        while self.jobs[job_id].said is None and time.monotonic() < deadline:
+        while self._jobs[job_id].said is None and time.monotonic() < deadline:
             time.sleep(_LOOK)
 
     def post(self, number: int) -> str:
         """Post this adapter until it is answered for good; the job's id."""
-        begun, phase = time.monotonic(), self.phase
+        phase = self.phase
         request = _request(number, "first")
         while (answer := self._ask("POST", f"{next(self._urls)}{_JOBS}", **request)) is None:
             time.sleep(_LOOK)
@@ -144,7 +157,7 @@ class Callers:
         job_id = str(answer.json()["id"])
         with self._lock:
             phase.posted += 1
-            self.jobs[job_id] = Job(number, phase.name, begun)
+            self._jobs[job_id] = Job(number, phase.name)
         return job_id
 
     def post_again(self, number: int, url: str) -> str:
@@ -159,10 +172,9 @@ class Callers:
             return
         said = answer.json()
         with self._lock:
-            job = self.jobs[job_id]
-            if job.said is None and said["state"] in _FINAL:
+            job = self._jobs.get(job_id)
+            if job is not None and job.said is None and said["state"] in _FINAL:
                 job.said, job.ended_in = said, self.phase.name
-                job.seconds = time.monotonic() - job.posted_at
 
     def cancel_and_retry(self, url: str) -> str | None:
         """A job that is cancelled before it has ended, and then tried again: that one's id; None if
@@ -175,8 +187,8 @@ class Callers:
             return None
         again = str(self.order(f"/v1/jobs/{first}/retry", url)["id"])
         with self._lock:
-            del self.jobs[first]
-            self.jobs[again] = Job(number, self.phase.name, time.monotonic())
+            del self._jobs[first]
+            self._jobs[again] = Job(number, self.phase.name)
         return again
 
     def answers(self, job_id: str, url: str) -> Answers:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx2
+from redis import Redis
+from rq import Worker
 
 from chaos.adapters import GOLDEN
 from chaos.parts import Valkey, steady_ports
@@ -82,8 +84,8 @@ class Gate:
         return {name: f"http://127.0.0.1:{port}" for name, port in self._ports.items()}
 
     def start(self, name: str, version: Version) -> None:
-        """Returns once an API is ready, and at once for others. Raises `NotReady`."""
-        log = self._log(name)
+        """Returns once an API is ready, or a worker waits for jobs. Raises `NotReady`."""
+        log, workers = self._log(name), self._workers()
         with log.open("ab") as output:
             self._running[name] = subprocess.Popen(
                 [sys.executable, "-m", *self._command(name)],
@@ -94,11 +96,21 @@ class Gate:
                 stderr=subprocess.STDOUT,
             )
         deadline = time.monotonic() + _START_SECONDS
-        while name in APIS and not is_ready(self.urls[name]):
+        while not self._is_there(name, workers):
             if self._running[name].poll() is not None or time.monotonic() > deadline:
                 tail = log.read_text(errors="replace")[-_TAIL:]
                 raise NotReady(f"{name} did not get ready. Its log ends:\n{tail}")
             time.sleep(0.05)
+
+    def _is_there(self, name: str, workers: int) -> bool:
+        """`workers`: how many there were before."""
+        if name in APIS:
+            return is_ready(self.urls[name])
+        return name == COURIER or self._workers() > workers
+
+    def _workers(self) -> int:
+        with Redis.from_url(self.redis_url) as redis:
+            return Worker.count(redis)
 
     def stop(self, name: str) -> tuple[int, float]:
         """SIGTERM; the exit code, and the seconds that it took."""

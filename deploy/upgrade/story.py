@@ -48,8 +48,10 @@ class Upgrade:
         code, took = self.gate.stop(name)
         begun = time.monotonic()
         self.gate.start(name, version)
-        back = f", ready after {time.monotonic() - begun:.1f} s" if name in APIS else ""
-        self.say(f"{name}: ended with {code} in {took:.1f} s; {version.name} one started{back}")
+        there = time.monotonic() - begun
+        self.say(
+            f"{name}: ended with {code} in {took:.1f} s; {version.name} one after {there:.1f} s"
+        )
         time.sleep(self.seconds)
 
     def must(self, is_so: bool, complaint: str) -> None:
@@ -91,7 +93,7 @@ def _start_old(upgrade: Upgrade, key: str) -> tuple[dict[str, Answers], httpx2.C
         time.sleep(0.1)
     upgrade.begin("all old")
     time.sleep(upgrade.seconds)
-    before = {i: callers.answers(i, url) for i, job in list(callers.jobs.items()) if job.said}
+    before = {i: callers.answers(i, url) for i, job in callers.jobs.items() if job.said}
     upgrade.say(f"{len(before)} jobs have ended")
     copied = shutil.copytree(gate.store, gate.folder / "copy", copy_function=_copy)
     count = sum(path.is_file() for path in Path(copied).rglob("*"))
