@@ -9,7 +9,7 @@ ENVIRONMENT ?= .venv
 SBOM ?= build/sbom
 
 .PHONY: help demo demo-up demo-llm up test browser screenshots lint format docs fuzz real bench bench-align
-.PHONY: chaos contract efficacy release-check sbom clean
+.PHONY: chaos upgrade contract efficacy release-check sbom clean
 .DEFAULT_GOAL := help
 
 help:
@@ -70,6 +70,9 @@ bench-align: .venv/ready-dev ## building an alignment of 2 × 4.5 GB next to rea
 
 chaos: .venv/ready-dev ## faults at random on the whole service, then an audit: ROUNDS=200 SABOTAGE=name
 	@$(BIN)/python -m chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SABOTAGE),--sabotage $(SABOTAGE)) $(ARGS)
+
+upgrade: .venv/ready-dev ## a gate of an older commit upgraded while it works, and back again, minutes: OLD=main~60
+	@$(BIN)/python -m deploy.upgrade $(OLD) $(ARGS)
 
 contract: .venv/ready-dev ## thousands of requests made from the OpenAPI document, on a folder and on S3
 	$(BIN)/python -m tests.contract $(ARGS)

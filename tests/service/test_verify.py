@@ -3,11 +3,12 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -58,6 +59,13 @@ class Attesting:
         with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
             packed.extractall(folder)
         return folder
+
+    def signer(self, job: Json) -> str:
+        """The id of the key that signed what this job brought, which verifies."""
+        folder = self.download(job)
+        assert self.verify(folder) == (0, "")
+        [signature] = json.loads((folder / "attestation.json").read_bytes())["signatures"]
+        return str(signature["keyid"])
 
     def keys(self) -> Path:
         """The keys as they are now, kept as a platform would keep them."""
@@ -206,3 +214,17 @@ def test_rotation_and_retirement(attesting: Attesting) -> None:
     assert attesting.verify(again) == (0, "")
     weights = "adapter_model.safetensors"
     assert (again / weights).read_bytes() == (old / weights).read_bytes()
+
+
+def test_worker_signs_with_the_file_that_it_has(attesting: Attesting, tmp_path: Path) -> None:
+    """Rotated on another machine, it goes on with the old key, which verifies; once the new file is
+    brought in the old one's place it signs with that, without a new start."""
+    elsewhere = Path(shutil.copy(attesting.folder / "key.pem", tmp_path))
+    setting = {"SAFELORA_ATTESTATION__KEY": str(elsewhere)}
+    there = replace(attesting, environment=attesting.environment | setting)
+    before = attesting.signer(attesting.sanitized(selection={"threshold": 0.39}))
+    after = there.rotate()
+    assert attesting.signer(attesting.sanitized(selection={"threshold": 0.41})) == before
+    brought = Path(shutil.copy(elsewhere, attesting.folder / "key.new"))
+    brought.replace(attesting.folder / "key.pem")
+    assert attesting.signer(attesting.sanitized(selection={"threshold": 0.42})) == after
