@@ -10,7 +10,7 @@ from core.errors import Unprocessable
 from core.model import Frozen
 from core.policy import Policy
 
-SCHEMA: Literal["safelora-gate/alignment/4"] = "safelora-gate/alignment/4"
+SCHEMA: Literal["safelora-gate/alignment/3"] = "safelora-gate/alignment/3"
 MANIFEST_FILE = "alignment.json"
 DEFAULT_RANK = 64
 ENERGY_ROUNDING = 1e-6  # what Σσ² of float32 singular values may fall short of ‖V‖_F²
@@ -21,7 +21,7 @@ MODEL_NAME_LIMIT = 500
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,99}$"
 
 
-ShardName = Annotated[str, Field(pattern=r"^([0-9a-f]{64}\.safetensors)?$")]
+ShardName = Annotated[str, Field(pattern=r"^((blake3-)?[0-9a-f]{64}\.safetensors)?$")]
 
 
 class ModuleEntry(Frozen):
@@ -31,7 +31,8 @@ class ModuleEntry(Frozen):
     order, `baseline` with `baseline_error` (one standard error, 0 where exact), `spectrum_error`
     max ‖V·z_i - σ_i·u_i‖ / σ_1, `storage_loss` ‖V - V stored‖_F / ‖V‖_F. `conv1d`: the checkpoint
     holds it as (in, out). V lies in `shard`, U_k and Z_k in `spectrum_shard`: files named by their
-    BLAKE3. How they are written follows from dtype and shape, so V's name stands for V's bytes.
+    BLAKE3, in older alignments by their SHA-256. How they are written follows from dtype and shape,
+    so V's name stands for V's bytes.
     """
 
     name: str
@@ -66,7 +67,7 @@ class Manifest(Frozen):
     asked for; a tied lm_head as `lm_head.weight`, with what the embedding has.
     """
 
-    schema_: Annotated[Literal["safelora-gate/alignment/4"], Field(alias="schema")] = SCHEMA
+    schema_: Annotated[Literal["safelora-gate/alignment/3"], Field(alias="schema")] = SCHEMA
     id: str
     model_type: str
     rank: int
@@ -80,7 +81,7 @@ class Manifest(Frozen):
 
     @property
     def files(self) -> list[str]:
-        """Every shard, each named by the BLAKE3 of its bytes."""
+        """Every shard, each named by the digest of its bytes."""
         return sorted({f for m in self.modules for f in (m.shard, m.spectrum_shard)})
 
     @property

@@ -15,7 +15,7 @@ from core.alignments import Dtype, DtypeRule
 from core.errors import AlignmentError
 from core.safetensors_header import DTYPE_BYTES
 from worker.alignment.checkpoint import Checkpoint
-from worker.alignment.naming import digest_of, new_digest, shard_name
+from worker.alignment.naming import Blake3, digest_of, shard_name
 from worker.alignment.tensors import StoredTensor, chunks
 from worker.safetensors_file import (
     TORCH_DTYPES,
@@ -101,7 +101,7 @@ def _subtract(
     """V in the shape that the checkpoint holds it in. Sums in float64."""
     v = room.v(math.prod(ours.shape), TORCH_DTYPES[dtype])
     weight_hash = hashlib.sha256()
-    file_hash = new_digest()
+    file_hash = Blake3()
     file_hash.update(safetensors_header({"v": (v.dtype, ours.shape)}, {}))
     weight, exact, stored, lost = 0.0, 0.0, 0.0, 0.0
     parts = torch.split(v, BLOCK_ELEMENTS)

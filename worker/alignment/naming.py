@@ -1,33 +1,51 @@
-"""What an alignment's files are named by: BLAKE3 of their bytes, without which none is read.
+"""What an alignment's files are named by: a digest of their bytes, without which none is read.
 
-SHA-256 binds as well, but a processor's core makes of it a GB and a half a second: less than disks
-read. BLAKE3 is two to three times as fast (https://github.com/BLAKE3-team/BLAKE3-specs).
+SHA-256 binds as well as BLAKE3, but a processor's core makes of it a GB and a half a second: less
+than disks read. BLAKE3 is two to three times as fast (https://github.com/BLAKE3-team/BLAKE3-specs).
+A digest that begins with no name is the SHA-256 that alignments made before were named by.
 """
 
+import hashlib
 from collections.abc import Iterable
 from typing import BinaryIO
 
 from blake3 import blake3
 
+from core.store.files import Digest
+
 CHUNK = 2**20
+_BLAKE3 = "blake3-"
 _SUFFIX = ".safetensors"
 
 
-def new_digest() -> blake3:
-    """Of nothing yet. In the thread at hand: modules are read side by side already."""
-    return blake3(max_threads=1)
+class Blake3:
+    """BLAKE3 of what it is given, in the thread at hand: shards are read side by side already."""
+
+    def __init__(self) -> None:
+        self._hash = blake3(max_threads=1)
+
+    def update(self, data: bytes | memoryview) -> None:
+        self._hash.update(data)
+
+    def hexdigest(self) -> str:
+        return f"{_BLAKE3}{self._hash.hexdigest()}"
 
 
-def digest_of(parts: Iterable[bytes | memoryview]) -> str:
-    """That (hex) of a file of these parts."""
-    digest = new_digest()
+def digest_like(digest: str) -> Digest:
+    """Of nothing yet, to be compared with `digest` in the end."""
+    return Blake3() if digest.startswith(_BLAKE3) else hashlib.sha256()
+
+
+def digest_of(parts: Iterable[bytes | memoryview], digest: Digest | None = None) -> str:
+    """That of a file of these parts: its BLAKE3, or what `digest` makes of it."""
+    digest = digest or Blake3()
     for part in parts:
         digest.update(part)
     return digest.hexdigest()
 
 
 def digest_of_file(file: BinaryIO) -> str:
-    """That of all that is left to read."""
+    """BLAKE3 of all that is left to read."""
     return digest_of(iter(lambda: file.read(CHUNK), b""))
 
 

@@ -47,7 +47,7 @@ def shard_of(v: Tensor) -> str:
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "shard"
         write_safetensors(path, {"v": v}, {})
-        return f"{blake3(path.read_bytes()).hexdigest()}.safetensors"
+        return f"blake3-{blake3(path.read_bytes()).hexdigest()}.safetensors"
 
 
 @st.composite

@@ -7,7 +7,7 @@ from core.errors import AlignmentError
 from core.store import layout
 from core.store.base import ObjectMissing, ObjectStore
 from core.store.files import save_hashed
-from worker.alignment.naming import new_digest, shard_digest
+from worker.alignment.naming import digest_like, shard_digest
 from worker.alignment.tiers.counts import Tier
 from worker.alignment.tiers.files import Copy
 from worker.alignment.tiers.lock import locked
@@ -80,7 +80,7 @@ class DiskTier:
             return "redis"
         try:
             with self.store.open(layout.alignment(self.alignment_id, filename)) as source:
-                found = save_hashed(source, partial, new_digest())
+                found = save_hashed(source, partial, digest_like(digest or ""))
         except ObjectMissing as error:
             raise AlignmentError(
                 f"alignment {self.alignment_id} is no longer whole in the object store:"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from core.safetensors_header import LENGTH_BYTES, TensorInfo, header_length, parse_header
-from worker.alignment.naming import digest_of
+from worker.alignment.naming import digest_like, digest_of
 from worker.safetensors_file import TORCH_DTYPES
 
 
@@ -26,7 +26,8 @@ def whole_mapping(file: BinaryIO, digest: str) -> Tensor | None:
     if size == 0:  # which cannot be mapped
         return None
     mapping = torch.from_file(f"/dev/fd/{file.fileno()}", size=size, dtype=torch.uint8)
-    return mapping if digest_of([mapping.numpy().data]) == digest else None
+    found = digest_of([mapping.numpy().data], digest_like(digest))
+    return mapping if found == digest else None
 
 
 def tensors_in(mapping: Tensor) -> Mapping[str, Tensor]:

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from worker.alignment.naming import new_digest
+from worker.alignment.naming import digest_like
 
 LARGEST = 512 * 2**20  # bytes that one value may have
 PIECE = 16 * 2**20
@@ -76,7 +76,7 @@ class RedisTier:
         size = self._redis.strlen(key)
         if not isinstance(size, int) or size == 0:
             return False
-        found = new_digest()
+        found = digest_like(digest)
         with target.open("wb") as file:
             for start in range(0, size, PIECE):
                 piece = self._redis.getrange(key, start, start + PIECE - 1)

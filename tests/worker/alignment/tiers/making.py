@@ -8,7 +8,8 @@ from typing import BinaryIO
 
 import torch
 
-from core.alignments import DtypeRule, Manifest, ModuleEntry
+from core.alignments import MANIFEST_FILE, DtypeRule, Manifest, ModuleEntry, alignment_id
+from core.canonical import sha256_hex
 from core.store import layout
 from core.store.base import ObjectStore
 from core.store.local import LocalStore
@@ -85,6 +86,32 @@ class Machine:
 def published(built: tuple[Path, Manifest], store: ObjectStore) -> Manifest:
     publish(*built, store, before_each=lambda: None)
     return built[1]
+
+
+def named_by_sha256(built: tuple[Path, Manifest], folder: Path) -> tuple[Path, Manifest]:
+    """The same alignment as older versions named its files."""
+    made, manifest = built
+    folder.mkdir()
+
+    def renamed(name: str) -> str:
+        data = (made / name).read_bytes()
+        older = f"{sha256_hex(data)}.safetensors"
+        (folder / older).write_bytes(data)
+        return older
+
+    modules = [
+        entry.model_copy(
+            update={
+                "shard": renamed(entry.shard),
+                "spectrum_shard": renamed(entry.spectrum_shard),
+            }
+        )
+        for entry in manifest.modules
+    ]
+    own = alignment_id(modules, manifest.rank, manifest.weights)
+    older = manifest.model_copy(update={"modules": modules, "id": own})
+    (folder / MANIFEST_FILE).write_bytes(older.as_bytes())
+    return folder, Manifest.model_validate_json(older.as_bytes())
 
 
 def load_all(loader: ModuleLoader) -> list[LoadedModule]:

@@ -13,6 +13,8 @@ from tests.worker.alignment.tiers.making import (
     damage_in_store,
     flipped,
     load_all,
+    named_by_sha256,
+    published,
     replace,
     same,
 )
@@ -40,6 +42,28 @@ def test_nearest_tier_that_has_a_module_serves_it(
     size = sum((tmp_path / "one" / manifest.id / name).stat().st_size for name in manifest.files)
     assert (counts.bytes["store"], counts.bytes["redis"], counts.bytes["disk"]) == (size,) * 3
     assert 0 < counts.bytes["ram"] < size
+
+
+def test_files_named_by_their_sha256_serve_and_are_checked_by_it(
+    built: tuple[Path, Manifest],
+    manifest: Manifest,
+    counting: CountingStore,
+    redis_tier: RedisTier,
+    tmp_path: Path,
+) -> None:
+    """As alignments of before have them: from store, Redis and disk, and no damaged one of them."""
+    older = published(named_by_sha256(built, tmp_path / "older"), counting)
+    assert older.id != manifest.id
+    wanted = load_all(Machine(tmp_path / "one", counting).process(manifest))
+    counts = TierCounts()
+    machines = [
+        Machine(tmp_path / name, counting, redis_tier, counts=counts) for name in ("two", "three")
+    ]
+    assert all(same(load_all(one.process(older)), wanted) for one in (*machines, machines[0]))
+    assert str(counts) == "18 modules from ram 0, disk 6, redis 6, store 6"
+    damage_in_store(counting, older, older.modules[0])
+    with pytest.raises(AlignmentError, match="does not have the digest"):
+        load_all(Machine(tmp_path / "four", counting).process(older))
 
 
 def test_counts_of_a_job_are_counted_in_the_process_too(
