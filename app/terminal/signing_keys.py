@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -25,6 +26,8 @@ signing_keys = typer.Typer(
     " the environment's settings (SAFELORA_…). Exit code 0 done, 1 failed, 2 wrong arguments.",
 )
 
+_SIGNS = "signs results from now on"
+
 Data = Annotated[
     Path | None, typer.Option(help="folder of `safelora-gate up`, instead of the settings'")
 ]
@@ -33,14 +36,7 @@ Data = Annotated[
 @signing_keys.command()
 def create(json: AsJson = False, data: Data = None) -> None:
     """Make the key that SAFELORA_ATTESTATION__KEY names, unless it is there, and publish it."""
-    settings = _settings(data)
-    audit = _audit(settings, data)
-    try:
-        record = create_key(_key_file(settings), _published(settings), now())
-    except (GateError, OSError) as error:
-        _end(error)
-    _told(audit, "create", record)
-    _print(record, f"{record.kid} signs results from now on", json=json)
+    _act("create", lambda s: create_key(_key_file(s), _published(s), now()), _SIGNS, json, data)
 
 
 @signing_keys.command(name="list")
@@ -74,14 +70,7 @@ def list_keys(
 @signing_keys.command()
 def rotate(json: AsJson = False, data: Data = None) -> None:
     """Sign with a new key from the next result on. What the old one signed still verifies."""
-    settings = _settings(data)
-    audit = _audit(settings, data)
-    try:
-        record = rotate_key(_key_file(settings), _published(settings), now())
-    except (GateError, OSError) as error:
-        _end(error)
-    _told(audit, "rotate", record)
-    _print(record, f"{record.kid} signs results from now on", json=json)
+    _act("rotate", lambda s: rotate_key(_key_file(s), _published(s), now()), _SIGNS, json, data)
 
 
 @signing_keys.command()
@@ -94,14 +83,13 @@ def retire(
 
     Adapters that it attested are worked on again when they are posted again.
     """
-    settings = _settings(data)
-    audit = _audit(settings, data)
-    try:
-        record = retire_key(kid, settings.attestation.key, _published(settings), now())
-    except (GateError, OSError) as error:
-        _end(error)
-    _told(audit, "retire", record)
-    _print(record, f"{record.kid} is retired: verifiers must fetch the keys anew", json=json)
+    _act(
+        "retire",
+        lambda s: retire_key(kid, s.attestation.key, _published(s), now()),
+        "is retired: verifiers must fetch the keys anew",
+        json,
+        data,
+    )
 
 
 def ensure_key(layout: Layout) -> str:
@@ -113,11 +101,24 @@ def ensure_key(layout: Layout) -> str:
     return create_key(layout.signing_key, _published(settings), now()).kid
 
 
-def _print(record: KeyRecord, words: str, *, json: bool) -> None:
+def _act(
+    verb: str, do: Callable[[Settings], KeyRecord], words: str, json: bool, data: Path | None
+) -> None:
+    """Do it and say so, on stdout and in the audit log, which has what failed as well: a rotation
+    may have published its key by then."""
+    settings = _settings(data)
+    audit = _audit(settings, data if verb == "create" else None)
+    try:
+        record = do(settings)
+    except (GateError, OSError) as error:
+        failed = error.code if isinstance(error, GateError) else error.strerror
+        audit.write(f"signing-keys.{verb}", {"failed": failed, "uid": os.getuid()})
+        _end(error)
+    audit.write(f"signing-keys.{verb}", {"signing_key": record.kid, "uid": os.getuid()})
     if json:
         print_json(record.model_dump(mode="json"))
     else:
-        sys.stdout.write(f"{words}\n")
+        sys.stdout.write(f"{record.kid} {words}\n")
 
 
 def _settings(data: Path | None) -> Settings:
@@ -128,18 +129,17 @@ def _settings(data: Path | None) -> Settings:
     return settings if data is None else Layout(data).settings(settings)
 
 
-def _audit(settings: Settings, data: Path | None) -> AuditLog:
-    """Opened before anything is done, which must not go untold."""
-    if data is not None:
-        Layout(data).logs.mkdir(parents=True, exist_ok=True)
+def _audit(settings: Settings, new_data: Path | None) -> AuditLog:
+    """Opened before anything is done, which must not go untold; a folder that is to be one of `up`
+    is made."""
     try:
+        if new_data is not None:
+            Layout(new_data).logs.mkdir(parents=True, exist_ok=True)
         return AuditLog(settings.access)
     except SettingsInvalid as error:
         settings_wrong(error)
-
-
-def _told(audit: AuditLog, verb: str, record: KeyRecord) -> None:
-    audit.write(f"signing-keys.{verb}", {"signing_key": record.kid, "uid": os.getuid()})
+    except OSError as error:
+        wrong(f"{error.filename} cannot be made: {error.strerror}")
 
 
 def _published(settings: Settings) -> PublishedKeys:

@@ -62,13 +62,16 @@ def test_what_is_done_to_a_key_is_in_the_audit_log(
     monkeypatch.delenv("SAFELORA_ACCESS__AUDIT_LOG", raising=False)
     old, new = kid_in(run("create", *data)), kid_in(run("rotate", *data))
     run("retire", old, *data)
+    assert run("retire", new, *data).exit_code == WRONG_ARGUMENTS
     log = tmp_path / "var" / "logs" / "audit.jsonl"
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [(line["action"], line["signing_key"], line["uid"]) for line in lines] == [
+    assert [(line["action"], line.get("signing_key"), line["uid"]) for line in lines] == [
         ("signing-keys.create", old, os.getuid()),
         ("signing-keys.rotate", new, os.getuid()),
         ("signing-keys.retire", old, os.getuid()),
+        ("signing-keys.retire", None, os.getuid()),
     ]
+    assert lines[-1]["failed"] == "signing_key_in_use"
     monkeypatch.setenv("SAFELORA_ACCESS__AUDIT_LOG", str(tmp_path / "nowhere" / "audit.jsonl"))
     assert run("rotate", *data).exit_code == WRONG_ARGUMENTS
     assert listed(*data) == {old: "retired", new: "signs"}
