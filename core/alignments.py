@@ -109,7 +109,7 @@ def alignment_id(modules: list[ModuleEntry], rank: int, weights: Mapping[str, We
     names, dtypes, shapes and bytes of the aligned model's tensors.
 
     Nothing that depends on threads or BLAS, nor on how the checkpoint is cut into files: a rebuild
-    gives the same id on any machine.
+    gives the same id on any machine (by the versions that name files alike).
     """
     rows: list[Json] = [
         [m.name, m.out_features, m.in_features, m.dtype, m.shard]

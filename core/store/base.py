@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
 from core.errors import StoreError
+from core.store.files import Digest
 
 
 @dataclass(frozen=True)
@@ -163,8 +164,11 @@ class ObjectStore(Protocol):
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         """Bytes `start … start+length` (to the end when None). Raises `ObjectMissing`."""
 
-    def get_file(self, key: str, path: Path, *, etag: str | None = None) -> str:
-        """Write the object to `path`; returns its SHA-256 (hex), computed while writing.
+    def get_file(
+        self, key: str, path: Path, *, etag: str | None = None, digest: Digest | None = None
+    ) -> str:
+        """Write the object to `path`; returns its SHA-256 (hex), computed while writing, or what
+        `digest` makes of it.
 
         With `etag`, raises `ObjectChanged` if the object is not that version.
         """

@@ -19,7 +19,7 @@ from core.store.base import (
     Unfinished,
 )
 from core.store.checks import TEMPORARY, BadKey, check_key, check_listing, check_range, is_segment
-from core.store.files import CHUNK, save_hashed, unreadable
+from core.store.files import CHUNK, Digest, save_hashed, unreadable
 from core.store.local_writer import LocalWriter, etag_of, failures, info_of, publish_all, time_of
 from core.store.together import Together
 
@@ -102,10 +102,12 @@ class LocalStore:
             file.seek(start)
             return file.read(-1 if length is None else length)
 
-    def get_file(self, key: str, path: Path, *, etag: str | None = None) -> str:
+    def get_file(
+        self, key: str, path: Path, *, etag: str | None = None, digest: Digest | None = None
+    ) -> str:
         with self.open(key) as file, failures("read", key):
             _check_version(key, file, etag)
-            return save_hashed(file, path)
+            return save_hashed(file, path, digest)
 
     def open(self, key: str) -> BinaryIO:
         path = self._path(key)

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from core.errors import StoreError
 from core.store.base import ObjectExists, ObjectInfo, ObjectMissing, ObjectWriter, Unfinished
 from core.store.checks import check_key, check_listing, check_range
-from core.store.files import CHUNK, save_hashed, unreadable
+from core.store.files import CHUNK, Digest, save_hashed, unreadable
 from core.store.s3_client import make_client
 from core.store.s3_direct import S3Direct
 from core.store.s3_errors import (
@@ -167,9 +167,11 @@ class S3Store:
         except RangeOutside:
             return b""
 
-    def get_file(self, key: str, path: Path, *, etag: str | None = None) -> str:
+    def get_file(
+        self, key: str, path: Path, *, etag: str | None = None, digest: Digest | None = None
+    ) -> str:
         with self._stream(key, etag=etag) as stream:
-            return save_hashed(stream, path)
+            return save_hashed(stream, path, digest)
 
     def open(self, key: str) -> BinaryIO:
         return self._stream(key)

@@ -1,7 +1,7 @@
 """What keeps an alignment's modules near: RAM (or GPU) → local disk → Redis → object store.
 
 What Redis or the store gives goes onto the disk first, and what enters RAM is a mapping of the file
-there, checked against the SHA-256 that it is named by. So every tier yields the same bytes at the
+there, checked against the digest that it is named by. So every tier yields the same bytes at the
 same offsets, and with them the same results. A copy that differs is dropped and fetched again.
 """
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from core.errors import AlignmentError
 from core.store import layout
 from core.store.base import ObjectMissing, ObjectStore
-from core.store.files import save_hashed
 from worker.alignment.naming import digest_like, shard_digest
 from worker.alignment.tiers.counts import Tier
 from worker.alignment.tiers.files import Copy
@@ -79,8 +78,8 @@ class DiskTier:
         if self.redis is not None and digest is not None and self.redis.fetch(digest, partial):
             return "redis"
         try:
-            with self.store.open(layout.alignment(self.alignment_id, filename)) as source:
-                found = save_hashed(source, partial, digest_like(digest or ""))
+            key = layout.alignment(self.alignment_id, filename)
+            found = self.store.get_file(key, partial, digest=digest_like(digest or ""))
         except ObjectMissing as error:
             raise AlignmentError(
                 f"alignment {self.alignment_id} is no longer whole in the object store:"
