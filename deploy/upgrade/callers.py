@@ -23,6 +23,7 @@ FILES = ("report.json", "adapter/adapter_model.safetensors", "adapter/adapter_co
 _REJECTED = frozenset({"nan", "unknown_module", "truncated", "base_weight"})
 _PAUSE = 0.3
 _LOOK = 0.1
+_PATIENCE = 120.0
 _LOOKS = 8
 _FINAL = ("succeeded", "rejected", "failed", "cancelled")
 _JOBS = "/v1/jobs"
@@ -147,10 +148,16 @@ class Callers:
             time.sleep(_LOOK)
 
     def post(self, number: int) -> str:
-        """Post this adapter until it is answered for good; the job's id."""
+        """Post this adapter until it is answered for good; the job's id.
+
+        Raises `ValueError` if it is refused, or by no API answered within `_PATIENCE`.
+        """
         phase = self.phase
         request = _request(number, "first")
+        until = time.monotonic() + _PATIENCE
         while (answer := self._ask("POST", f"{next(self._urls)}{_JOBS}", **request)) is None:
+            if time.monotonic() > until:
+                raise ValueError(f"adapter {number}: no API took it for {_PATIENCE:.0f} s")
             time.sleep(_LOOK)
         if answer.status_code not in (200, 202):
             raise ValueError(f"adapter {number} was refused: {answer.status_code} {answer.text}")

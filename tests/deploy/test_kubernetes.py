@@ -13,6 +13,7 @@ from hypothesis.strategies import ip_addresses
 
 from app.main import create_app
 from core.settings import Settings, load_settings
+from core.webhooks import addresses
 from core.webhooks.addresses import Address, is_public
 from tests.deploy.reading import (
     COMPONENT,
@@ -205,6 +206,15 @@ def test_webhooks_go_where_the_courier_lets_them_go(address: Address) -> None:
     [rule] = named("cpu", "NetworkPolicy", "webhooks")["spec"]["egress"]
     assert rule["ports"] == [{"port": 443}]
     assert any(lets_out(peer["ipBlock"], address) for peer in rule["to"]) == is_public(address)
+
+
+def test_webhooks_go_nowhere_that_is_left_out_by_either() -> None:
+    """Small networks too, which addresses at random seldom meet."""
+    [rule] = named("cpu", "NetworkPolicy", "webhooks")["spec"]["egress"]
+    left_out = [ip_network(text) for peer in rule["to"] for text in peer["ipBlock"]["except"]]
+    for network in (*left_out, *addresses._BLOCKED):
+        assert not is_public(network[0])
+        assert not any(lets_out(peer["ipBlock"], network[0]) for peer in rule["to"])
 
 
 @each_overlay
