@@ -85,7 +85,7 @@ release-check: .venv/ready ## whether what is here can be released: packages bui
 	$(BIN)/python -m release
 
 # The environment is read, not run: it may be that of a mounted image.
-sbom: build/tools/ready ## what an environment holds, and its licences: ENVIRONMENT=.venv SBOM=build/sbom
+sbom: build/tools/ready build/tools/shown/pyvenv.cfg ## what an environment holds, and its licences: ENVIRONMENT=.venv SBOM=build/sbom
 	realpath -e $(ENVIRONMENT)/lib/python3*/site-packages > $$(echo build/tools/shown/lib/python3*/site-packages)/shown.pth
 	build/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o $(SBOM).cdx.json build/tools/shown/bin/python
 	build/tools/bin/pip-licenses --python build/tools/shown/bin/python --with-urls --format=markdown --output-file $(SBOM).licences.md
@@ -93,8 +93,10 @@ sbom: build/tools/ready ## what an environment holds, and its licences: ENVIRONM
 build/tools/ready:
 	$(PYTHON) -m venv build/tools
 	build/tools/bin/pip --disable-pip-version-check install --quiet cyclonedx-bom==7.5.0 pip-licenses==5.5.5
-	$(PYTHON) -m venv --without-pip build/tools/shown
 	@touch $@
+
+build/tools/shown/pyvenv.cfg:
+	$(PYTHON) -m venv --without-pip build/tools/shown
 
 clean: ## remove the environment, caches and the demo; what `up` keeps under var stays
 	rm -rf .venv .cache var/demo var/demo-llm build *.egg-info
