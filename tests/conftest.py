@@ -18,6 +18,18 @@ from core.store.local import LocalStore
 from core.store.s3 import S3Store
 from core.store.settings import StoreSettings
 from tests.servers import SeaweedServer, ValkeyServer
+from tests.sharing import shared
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """In the order of their names: the files with most tests are not those that take longest."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    config.option.loadscopereorder = False
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = shared
+    return scheduler
 
 
 @pytest.fixture(scope="session", autouse=True)
