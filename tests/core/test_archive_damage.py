@@ -70,7 +70,9 @@ def test_wrong_checksum_of_gzip_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "behind", [gzip.compress(b""), gzip.compress(pack_tar(ADAPTER)), b"garbage", bytes(9) + b"\1"]
+    "behind",
+    [gzip.compress(b""), gzip.compress(pack_tar(ADAPTER)), b"garbage", bytes(9) + b"\1"],
+    ids=["empty", "archive", "garbage", "zeros, then one"],
 )
 def test_nothing_may_follow_a_gzip_member(behind: bytes, tmp_path: Path) -> None:
     """Where one reader goes on with the next member, another stops: so there is only one."""

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 from typing import Any
 
 import httpx2
@@ -23,6 +24,8 @@ REQUEST = "req-7"
 SECRET = "slg_0123456789ab_not-to-be-seen"
 STAGES = ("fetch", "check", "read", "judge", "write", "verify", "publish")
 TURNS = ("align", "score", "project")
+CLOCKS = 0.002
+"""Seconds that a span and a timing may differ by: each goes by a clock of its own."""
 
 
 @dataclass(frozen=True)
@@ -114,16 +117,19 @@ def test_spans_of_stages_add_up_to_the_job(seen: Seen) -> None:
     """One after the other within the job's, and as long as the job's own timings say."""
     job = seen.span("job")
     fetches = [s for s in seen.spans if s.trace == TRACE and s.name == "fetch"]
-    once = [seen.span(name) for name in (*STAGES, "finish") if name != "fetch"]
-    steps = sorted([*fetches, *once], key=lambda span: span.begun)
+    others = [seen.span(name) for name in (*STAGES, "finish") if name != "fetch"]
+    steps = sorted([*fetches, *others], key=lambda span: span.begun)
     assert [step.parent for step in steps] == [job.id] * len(steps)
     for before, after in pairwise(steps):
         assert before.ended <= after.begun
     assert job.begun <= steps[0].begun
     assert steps[-1].ended <= job.ended
     timings: dict[str, float] = seen.job["timings"]
-    for name in ("check", "read", "write", "verify", "publish"):
-        assert seen.span(name).seconds == pytest.approx(timings[name], abs=0.002)
+    once = ("check", "read", "write", "verify", "publish")
+    around = [timings[name] - seen.span(name).seconds for name in once]
+    assert min(around) >= -CLOCKS
+    assert median(around) <= CLOCKS  # not of each: the worker may be put off between the two
+    assert sum(timings[name] for name in once) <= job.seconds + CLOCKS
     for name in TURNS:
         assert seen.span(name).attributes["safelora.seconds"] == pytest.approx(
             timings[name], abs=1e-5

@@ -1,6 +1,7 @@
 """A worker on a real queue, with results in a folder and on S3 alike."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from core.alignments import AlignmentRecord
 from core.store import open_store
 from core.store.settings import StoreSettings
 from tests.servers import ValkeyServer
+from tests.worker.built import Built
 from tests.worker.service import Service, make_service
 from worker import company
 
@@ -21,10 +23,20 @@ def redis(valkey: ValkeyServer) -> Iterator[Redis]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def golden_build(valkey: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The golden pair, built once."""
+    folder = tmp_path_factory.mktemp("built")
+    settings = StoreSettings(path=folder / "store")
+    with closing(open_store(settings)) as store, Redis.from_url(valkey.url) as redis:
+        redis.flushall()
+        return Built.by(make_service(store, settings, redis, folder))
+
+
 @pytest.fixture
-def record(service: Service) -> AlignmentRecord:
+def record(golden_build: Built, service: Service) -> AlignmentRecord:
     """The golden pair, built."""
-    return service.register()
+    return golden_build.lay_down(service)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from core.alignments import AlignmentRecord
 from core.attestation.keeping import create_key, rotate_key
 from core.attestation.key_set import KeySet
 from core.attestation.keys import SigningKey, SigningKeyUnusable
@@ -70,9 +71,11 @@ def key_set_of(path: Path) -> KeySet:
     return keys_of(SigningKey.load(path))
 
 
-def test_result_is_attested(service: Service, key_file: Path, tmp_path: Path) -> None:
+def test_result_is_attested(
+    service: Service, record: AlignmentRecord, key_file: Path, tmp_path: Path
+) -> None:
     """It verifies as it is downloaded, and says what was done to which input."""
-    commit = commit_of(with_key(service, key_file).run(service.register()))
+    commit = commit_of(with_key(service, key_file).run(record))
     assert commit.signing_key == SigningKey.load(key_file).public.id
     outcome = verified(download(service, commit, tmp_path / "got"), key_set_of(key_file))
     assert codes(outcome) == []
@@ -85,11 +88,10 @@ def test_result_is_attested(service: Service, key_file: Path, tmp_path: Path) ->
 
 
 def test_statement_names_no_job_time_or_path(
-    service: Service, key_file: Path, tmp_path: Path
+    service: Service, record: AlignmentRecord, key_file: Path, tmp_path: Path
 ) -> None:
     """Two jobs come to one result, and to one attestation, byte for byte."""
     service = with_key(service, key_file)
-    record = service.register()
     request = service.accept(record)
     service.work()
     result = service.result(request)
@@ -101,10 +103,9 @@ def test_statement_names_no_job_time_or_path(
 
 
 def test_attestation_does_not_change_the_name_of_the_output(
-    service: Service, key_file: Path
+    service: Service, record: AlignmentRecord, key_file: Path
 ) -> None:
     """With no key, with one and with another: the files lie under the same digest."""
-    record = service.register()
     plain = commit_of(service.run(record))
     keyed = with_key(service, key_file)
     signed = commit_of(keyed.run(record))
@@ -116,10 +117,9 @@ def test_attestation_does_not_change_the_name_of_the_output(
 
 
 def test_unattested_result_is_worked_on_again_once_there_is_a_key(
-    service: Service, key_file: Path, tmp_path: Path
+    service: Service, record: AlignmentRecord, key_file: Path, tmp_path: Path
 ) -> None:
     """One from before answers no new job; from then on the attested one does, for good."""
-    record = service.register()
     before = commit_of(service.run(record))
     assert before.file(ATTESTATION) is None
     after = commit_of(with_key(service, key_file).run(record))
@@ -129,11 +129,10 @@ def test_unattested_result_is_worked_on_again_once_there_is_a_key(
 
 
 def test_result_of_a_retired_key_is_worked_on_and_signed_again(
-    service: Service, key_file: Path, tmp_path: Path
+    service: Service, record: AlignmentRecord, key_file: Path, tmp_path: Path
 ) -> None:
     """Rotation alone changes no result; retiring has the same adapter signed anew."""
     service = with_key(service, key_file)
-    record = service.register()
     old = commit_of(service.run(record))
     rotate_key(key_file, PublishedKeys(service.store), now())
     assert commit_of(service.run(record)) == old
@@ -147,14 +146,14 @@ def test_result_of_a_retired_key_is_worked_on_and_signed_again(
     ("policy", "change"), [(SCORES_ONLY, False), (Policy(), True)], ids=["scored", "rejected"]
 )
 def test_what_publishes_no_adapter_is_not_attested(
-    service: Service, key_file: Path, policy: Policy, change: bool
+    service: Service, record: AlignmentRecord, key_file: Path, policy: Policy, change: bool
 ) -> None:
     """Nor is it worked on twice for want of an attestation."""
     files = golden_files()
     if change:
         config = files["adapter_config.json"]
         files["adapter_config.json"] = config.replace(b'"use_dora": false', b'"use_dora": true')
-    result = with_key(service, key_file).run(service.register(), files, policy)
+    result = with_key(service, key_file).run(record, files, policy)
     assert result.commit is not None
     assert result.commit.verdict == ("rejected" if change else "scored")
     assert result.commit.signing_key is None
@@ -183,11 +182,10 @@ CODES = {
 
 @pytest.mark.parametrize("how", CODES)
 def test_nothing_is_published_with_a_key_that_is_no_good(
-    service: Service, key_file: Path, how: str
+    service: Service, record: AlignmentRecord, key_file: Path, how: str
 ) -> None:
     """The job fails with a code that may be told; the store has no adapter of it."""
     service = with_key(service, key_file)
-    record = service.register()
     spoiled(key_file, service.store, how)
     result = service.run(record)
     assert result.state is JobState.FAILED
@@ -231,10 +229,11 @@ def test_process_ends_where_its_key_is_no_good(service: Service, tmp_path: Path)
         run_process(settings.model_copy(update={"attestation": attestation}))
 
 
-def test_attestation_that_another_worker_stored_stands(service: Service, key_file: Path) -> None:
+def test_attestation_that_another_worker_stored_stands(
+    service: Service, record: AlignmentRecord, key_file: Path
+) -> None:
     """Two keys at once, as during a rotation: one file, and the commit names its key."""
     service = with_key(service, key_file)
-    record = service.register()
     first = commit_of(service.run(record))
     service.store.delete(layout.commit(TENANT, first.recipe))
     rotate_key(key_file, PublishedKeys(service.store), now())
@@ -244,11 +243,10 @@ def test_attestation_that_another_worker_stored_stands(service: Service, key_fil
 
 @pytest.mark.parametrize("left", [b"", b"{}", b"half of an attest"])
 def test_what_a_killed_worker_or_a_stranger_left_is_replaced(
-    service: Service, key_file: Path, left: bytes, tmp_path: Path
+    service: Service, record: AlignmentRecord, key_file: Path, left: bytes, tmp_path: Path
 ) -> None:
     """Nothing is taken for an attestation that is none of ours, for these files."""
     service = with_key(service, key_file)
-    record = service.register()
     first = commit_of(service.run(record))
     place = layout.output(TENANT, first.recipe, first.output, ATTESTATION)
     service.store.put(place, left)
@@ -257,9 +255,11 @@ def test_what_a_killed_worker_or_a_stranger_left_is_replaced(
     assert verified(download(service, again, tmp_path / "got"), key_set_of(key_file)).verified
 
 
-def test_commit_without_a_key_is_read_by_versions_that_know_none(service: Service) -> None:
+def test_commit_without_a_key_is_read_by_versions_that_know_none(
+    service: Service, record: AlignmentRecord
+) -> None:
     """The field is there only where it says something, in the job's own record too."""
-    result = service.run(service.register())
+    result = service.run(record)
     commit = commit_of(result)
     assert b"signing_key" not in commit.as_bytes()
     assert b"signing_key" not in result.as_bytes()

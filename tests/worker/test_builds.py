@@ -1,11 +1,14 @@
 """Builds of alignments by the worker: how each of them ends, and what stands of it then."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.errors import StoreError
 from core.store.base import ObjectStore
+from tests.worker.built import Built
 from tests.worker.making import GOLDEN
 from tests.worker.service import Service
 from worker.alignment import build, wanted
@@ -15,6 +18,30 @@ from worker.courier import reconcile
 from worker.interrupts import Cancelled, Drained
 
 MODULES = 78  # of the golden pair
+
+
+def test_what_tests_begin_with_is_what_a_build_leaves(
+    service: Service, golden_build: Built
+) -> None:
+    """The same in the store and in the worker's own folder, but for the times."""
+    service.register()
+    stored = {key: service.store.get(key) for key in service.store.list("")}
+    assert timeless(stored) == timeless(golden_build.objects)
+    own, left = service.tasks.workshop.settings.alignments.cache, golden_build.cache
+    assert contents(own) == contents(left)
+
+
+def timeless(objects: dict[str, bytes]) -> dict[str, bytes]:
+    """Without the times in records, nor what names them in keys."""
+    return {
+        re.sub(r"/[0-9a-f]{64}\.json$", "", key): re.sub(rb"20\d\d-[-0-9T:.]+Z", b"", data)
+        for key, data in objects.items()
+    }
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder): path.read_bytes() for path in files}
 
 
 def test_a_build_that_fails_unforeseen_ends_as_failed(

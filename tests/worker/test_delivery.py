@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from redis import Redis
 
+from core.alignments import AlignmentRecord
 from core.canonical import sha256_hex
 from core.destinations import MANIFEST
 from core.errors import StoreError
@@ -22,6 +23,7 @@ from core.store.s3 import S3Store
 from core.store.settings import StoreSettings
 from tests.buckets import BUCKET, access, foreign_bucket
 from tests.servers import SeaweedServer
+from tests.worker.built import Built
 from tests.worker.service import TENANT, Service, golden_files, make_service
 from worker.delivery import BROUGHT, deliver
 from worker.interrupts import Cancelled
@@ -36,6 +38,7 @@ class Platform:
     """A worker, and a folder of someone else's bucket that results are brought to."""
 
     service: Service
+    built: Built
     theirs: S3Store
     folder: str
 
@@ -45,12 +48,15 @@ class Platform:
 
     def run(self, **fields: Any) -> tuple[JobRequest, JobResult]:
         """A job with this destination, worked on to its end."""
-        record = self.service.records.alignment("tiny") or self.service.register()
-        request = self.service.accept(record, **{"destination": self.uri, **fields})
+        request = self.service.accept(self.record(), **{"destination": self.uri, **fields})
         self.service.work()
         result = self.service.result(request)
         assert result is not None
         return request, result
+
+    def record(self) -> AlignmentRecord:
+        """The golden pair, built."""
+        return self.service.records.alignment("tiny") or self.built.lay_down(self.service)
 
     def there(self, place: str = "ft-1/") -> set[str]:
         return {key.removeprefix(place) for key in self.theirs.list(place)}
@@ -64,7 +70,9 @@ Open = Callable[..., Platform]
 
 
 @pytest.fixture
-def open_platform(seaweed: SeaweedServer, redis: Redis, tmp_path: Path) -> Iterator[Open]:
+def open_platform(
+    golden_build: Built, seaweed: SeaweedServer, redis: Redis, tmp_path: Path
+) -> Iterator[Open]:
     """The gate's own store is a folder; tests/service has the whole way on S3."""
     folder = uuid4().hex
     store_settings = StoreSettings(path=tmp_path / "store")
@@ -73,9 +81,8 @@ def open_platform(seaweed: SeaweedServer, redis: Redis, tmp_path: Path) -> Itera
     def opened(**changed: Any) -> Platform:
         allowed = DestinationSettings(s3_allow=[f"s3://{BUCKET}/{folder}/"], s3=access(seaweed))
         settings = {"destinations": allowed, **changed}
-        return Platform(
-            make_service(store, store_settings, redis, tmp_path, **settings), theirs, folder
-        )
+        service = make_service(store, store_settings, redis, tmp_path, **settings)
+        return Platform(service, golden_build, theirs, folder)
 
     yield opened
     store.close()
@@ -173,7 +180,7 @@ def test_what_a_killed_worker_brought_is_gone_on_from(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After any number of puts: no manifest before the end, and the next run brings the rest."""
-    record = platform.service.register()
+    record = platform.record()
     left = 0
     put, writer = S3Store.put, S3Store.writer
 
@@ -244,9 +251,7 @@ def test_a_destination_that_does_not_answer_is_tried_again(
     platform = open_platform()
     allow = platform.service.tasks.workshop.settings.destinations.s3_allow
     platform = open_platform(destinations=DestinationSettings(s3_allow=allow, s3=silent))
-    request = platform.service.accept(
-        platform.service.register(), destination=platform.uri, enqueue=False
-    )
+    request = platform.service.accept(platform.record(), destination=platform.uri, enqueue=False)
     with pytest.raises(StoreError) as caught:
         platform.service.tasks.sanitize(tenant=TENANT, job_id=request.id, attempts_left=1)
     assert caught.value.code == "destination_unavailable"

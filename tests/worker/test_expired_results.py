@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from core.alignments import AlignmentRecord
 from core.jobs import Commit, JobResult, JobState
 from core.settings import RetentionSettings
 from core.store import layout
@@ -22,9 +23,10 @@ def files_of(commit: Commit) -> list[str]:
 
 
 @pytest.mark.parametrize("lost", [1, None], ids=["one file", "all files"])
-def test_a_commit_without_files_gets_them_again(service: Service, lost: int | None) -> None:
+def test_a_commit_without_files_gets_them_again(
+    service: Service, record: AlignmentRecord, lost: int | None
+) -> None:
     """A job that is posted again stores the same output under the same digest."""
-    record = service.register()
     first = service.run(record).commit
     assert first is not None
     before = {key: service.store.get(key) for key in files_of(first)}
@@ -38,9 +40,10 @@ def test_a_commit_without_files_gets_them_again(service: Service, lost: int | No
     assert {key: service.store.get(key) for key in files_of(first)} == before
 
 
-def test_a_commit_of_other_files_that_are_gone_is_replaced(service: Service) -> None:
+def test_a_commit_of_other_files_that_are_gone_is_replaced(
+    service: Service, record: AlignmentRecord
+) -> None:
     """Another device may have come to other bytes: no job ends with files that are not there."""
-    record = service.register()
     first = service.run(record).commit
     assert first is not None
     for key in files_of(first):
@@ -56,9 +59,8 @@ def test_a_commit_of_other_files_that_are_gone_is_replaced(service: Service) -> 
     assert service.records.committed(TENANT, first.recipe) == again.commit
 
 
-def test_an_expired_result_is_worked_out_again(service: Service) -> None:
+def test_an_expired_result_is_worked_out_again(service: Service, record: AlignmentRecord) -> None:
     """After expiry the recipe starts from nothing, and comes to the same."""
-    record = service.register()
     first = service.run(record).commit
     assert first is not None
     later = datetime.now(UTC) + timedelta(days=31)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from core.alignments import AlignmentRecord
 from core.errors import AlignmentError
 from core.jobs import JobState
 from core.policy import Policy
@@ -215,10 +216,12 @@ def test_what_does_not_fit_with_nothing_beside_it_fails_the_job(
 
 
 def test_the_caller_is_told(
-    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    service: Service,
+    record: AlignmentRecord,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The job is failed at once, with the code: another attempt would find no more memory."""
-    record = service.register()
     score_short(monkeypatch, on_a_gpu, times=1000)
     result = service.run(record)
     assert result.state is JobState.FAILED

@@ -7,6 +7,7 @@ from threading import Event, Thread
 import pytest
 from redis import Redis
 
+from core.alignments import AlignmentRecord
 from core.errors import StoreError
 from core.jobs import JobState
 from core.observing.errands import CourierMetrics
@@ -34,8 +35,7 @@ def seen(service: Service) -> Told:
 
 def test_a_job_is_told_by_how_it_ended(service: Service) -> None:
     """With its stages, its modules, what it read and from where."""
-    record = service.register()
-    result = service.run(record)
+    result = service.run(service.register())
     assert result.commit is not None
     found = seen(service)
     labels = {"state": "succeeded", "verdict": "projected", "alignment": "tiny"}
@@ -52,9 +52,8 @@ def test_a_job_is_told_by_how_it_ended(service: Service) -> None:
     assert found("safelora_tier_used_bytes", tier="disk") > 0
 
 
-def test_a_rejected_adapter_is_no_failure(service: Service) -> None:
+def test_a_rejected_adapter_is_no_failure(service: Service, record: AlignmentRecord) -> None:
     """It is its sender's to mend: nobody is to be woken for it."""
-    record = service.register()
     result = service.run(record, golden_files() | {"adapter_config.json": b"{}"})
     assert result.state is JobState.REJECTED
     found = seen(service)
@@ -63,9 +62,10 @@ def test_a_rejected_adapter_is_no_failure(service: Service) -> None:
     assert not found.has("safelora_job_failures_total")
 
 
-def test_a_failure_is_told_by_its_code(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_told_by_its_code(
+    service: Service, record: AlignmentRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And an attempt that is made again as put back, which is no end."""
-    record = service.register()
 
     def failing(*_: object, **__: object) -> None:
         raise StoreError("odd", code="range_outside")
@@ -81,10 +81,9 @@ def test_a_failure_is_told_by_its_code(service: Service, monkeypatch: pytest.Mon
 
 
 def test_what_goes_back_undone_costs_no_attempt(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: Service, record: AlignmentRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So it is told apart: a worker that was told to stop is no fault."""
-    record = service.register()
     service.accept(record)
 
     def drained(*_: object, **__: object) -> None:
@@ -104,9 +103,9 @@ def test_all_that_is_declared_is_exported(service: Service) -> None:
     assert declared - exported <= store  # of a process, whose store is watched
 
 
-def test_a_courier_tells_of_its_rounds(service: Service) -> None:
+def test_a_courier_tells_of_its_rounds(service: Service, record: AlignmentRecord) -> None:
     """That it is there, in Redis; when each duty was last done, and what it found, itself."""
-    service.accept(service.register(), enqueue=False)
+    service.accept(record, enqueue=False)
     metrics, stop = CourierMetrics(), Event()
     start = time.time()
     assert not queue_state(service.queue).courier

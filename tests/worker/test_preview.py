@@ -85,18 +85,20 @@ def test_foretold_is_what_a_run_does(service: Service, base: dict[str, Any]) -> 
     check(service, record, golden_files(), base)
 
 
-def test_families_go_by_the_alignments_names(service: Service) -> None:
+def test_families_go_by_the_alignments_names(service: Service, record: AlignmentRecord) -> None:
     """Where the upload leaves out the model's prefix, a family that names it is still found."""
     files = golden_files()
     weights = load(files[ADAPTER_MODEL])
     short = {name.replace("model.model.model.", "model.model."): t for name, t in weights.items()}
     assert short.keys() != weights.keys()
-    check(service, service.register(), {**files, ADAPTER_MODEL: save(short)}, {})
+    check(service, record, {**files, ADAPTER_MODEL: save(short)}, {})
 
 
-def test_what_looks_like_an_attack_is_projected_as_in_a_run(service: Service) -> None:
+def test_what_looks_like_an_attack_is_projected_as_in_a_run(
+    service: Service, record: AlignmentRecord
+) -> None:
     """Where the policy has it so, whatever the cut."""
-    files, record = golden_files(), service.register()
+    files = golden_files()
     weights = load(files[ADAPTER_MODEL])
     usual = ran(service, record, files, Policy()).modules
     row = next(row for row in usual if LARGE.startswith(f"base_model.model.{row.name}."))

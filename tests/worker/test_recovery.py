@@ -10,6 +10,7 @@ from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
+from core.alignments import AlignmentRecord
 from core.jobs import JobRequest, JobState
 from core.queue import JobQueue
 from core.records import Records
@@ -37,9 +38,11 @@ def lease_runs_out(redis: Redis, queue: JobQueue) -> None:
         redis.zadd(key, {entry: time.time() - 1})
 
 
-def test_a_dead_workers_job_goes_to_another(service: Service, redis: Redis) -> None:
+def test_a_dead_workers_job_goes_to_another(
+    service: Service, record: AlignmentRecord, redis: Redis
+) -> None:
     """Once its lease has run out, and not before; it keeps its attempts."""
-    request = service.accept(service.register())
+    request = service.accept(record)
     taken(service, request)
     assert sweep(service.queue) == 0
     lease_runs_out(redis, service.queue)
@@ -52,9 +55,11 @@ def test_a_dead_workers_job_goes_to_another(service: Service, redis: Redis) -> N
     assert result.state is JobState.SUCCEEDED
 
 
-def test_of_two_sweepers_one_takes_it_in_hand(service: Service, redis: Redis) -> None:
+def test_of_two_sweepers_one_takes_it_in_hand(
+    service: Service, record: AlignmentRecord, redis: Redis
+) -> None:
     """A death is counted once, and the job is queued once."""
-    request = service.accept(service.register())
+    request = service.accept(record)
     taken(service, request)
     lease_runs_out(redis, service.queue)
     assert [sweep(service.queue), sweep(service.queue)] == [1, 0]
@@ -62,9 +67,11 @@ def test_of_two_sweepers_one_takes_it_in_hand(service: Service, redis: Redis) ->
     assert not service.queue.is_deadly(request.id)
 
 
-def test_a_job_that_kills_its_workers_is_set_aside(service: Service, redis: Redis) -> None:
+def test_a_job_that_kills_its_workers_is_set_aside(
+    service: Service, record: AlignmentRecord, redis: Redis
+) -> None:
     """After the second death no worker gets it, and the job says why, with a finding."""
-    request = service.accept(service.register())
+    request = service.accept(record)
     for _ in range(service.queue.settings.deaths):
         taken(service, request)
         lease_runs_out(redis, service.queue)
@@ -79,9 +86,11 @@ def test_a_job_that_kills_its_workers_is_set_aside(service: Service, redis: Redi
     assert list(service.records.pending()) == []
 
 
-def test_a_job_run_twice_at_once_is_not_queued_a_third_time(service: Service, redis: Redis) -> None:
+def test_a_job_run_twice_at_once_is_not_queued_a_third_time(
+    service: Service, record: AlignmentRecord, redis: Redis
+) -> None:
     """Where one of its two workers lives, the other's death costs nothing."""
-    request = service.accept(service.register())
+    request = service.accept(record)
     taken(service, request)
     lease_runs_out(redis, service.queue)
     job = Job.fetch(request.id, connection=redis, serializer=JSONSerializer)
@@ -93,10 +102,10 @@ def test_a_job_run_twice_at_once_is_not_queued_a_third_time(service: Service, re
 
 
 def test_what_is_lost_between_queue_and_worker_is_put_back(
-    service: Service, redis: Redis, monkeypatch: pytest.MonkeyPatch
+    service: Service, record: AlignmentRecord, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker killed between taking a job and beginning it leaves it where the sweep looks."""
-    request = service.accept(service.register())
+    request = service.accept(record)
     queue = service.queue.rq
     redis.lmove(queue.key, queue.intermediate_queue_key)
     assert sweep(service.queue) == 0
@@ -110,10 +119,10 @@ def test_what_is_lost_between_queue_and_worker_is_put_back(
 
 @pytest.mark.parametrize("status", [JobStatus.STARTED, JobStatus.QUEUED, JobStatus.FINISHED])
 def test_a_job_that_only_looks_alive_is_queued_again(
-    service: Service, redis: Redis, status: JobStatus
+    service: Service, record: AlignmentRecord, redis: Redis, status: JobStatus
 ) -> None:
     """Reconciling does not believe a job's hash: somebody must hold the job."""
-    request = service.accept(service.register())
+    request = service.accept(record)
     redis.delete(service.queue.rq.key)
     job = Job.fetch(request.id, connection=redis, serializer=JSONSerializer)
     job.set_status(status)
@@ -123,20 +132,20 @@ def test_a_job_that_only_looks_alive_is_queued_again(
     assert service.result(request) is not None
 
 
-def test_a_hundred_jobs_outlive_a_wiped_redis(service: Service, redis: Redis) -> None:
+def test_a_hundred_jobs_outlive_a_wiped_redis(
+    service: Service, record: AlignmentRecord, redis: Redis
+) -> None:
     """All are queued again, each once."""
-    record = service.register()
     accepted = {service.accept(record).id for _ in range(100)}
     redis.flushall()
     assert reconcile(service.records, service.queue) == 100
     assert sorted(service.queue.rq.job_ids) == sorted(accepted)
 
 
-def test_a_tenant_has_so_many_on_their_way(service: Service) -> None:
+def test_a_tenant_has_so_many_on_their_way(service: Service, record: AlignmentRecord) -> None:
     """The others wait, are known to be there, and come when a place is free."""
     settings = service.queue.settings.model_copy(update={"tenant_concurrency": 2})
     service.queue.settings = settings
-    record = service.register()
     requests = [service.accept(record) for _ in range(5)]
     assert service.queue.rq.count == 2
     assert service.queue.depth() == 5
@@ -145,11 +154,12 @@ def test_a_tenant_has_so_many_on_their_way(service: Service) -> None:
     assert all(service.result(request) is not None for request in requests)
 
 
-def test_a_dead_workers_place_is_given_on(service: Service, redis: Redis) -> None:
+def test_a_dead_workers_place_is_given_on(
+    service: Service, record: AlignmentRecord, redis: Redis
+) -> None:
     """With room for one job of a tenant, a death blocks neither that job nor the next."""
     settings = service.queue.settings.model_copy(update={"tenant_concurrency": 1})
     service.queue.settings = settings
-    record = service.register()
     first, second = service.accept(record), service.accept(record)
     taken(service, first)
     lease_runs_out(redis, service.queue)
@@ -161,10 +171,10 @@ def test_a_dead_workers_place_is_given_on(service: Service, redis: Redis) -> Non
 
 
 def test_a_slow_store_holds_up_no_recovery(
-    service: Service, redis: Redis, monkeypatch: pytest.MonkeyPatch
+    service: Service, record: AlignmentRecord, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The courier sweeps although it waits for the store at the same time."""
-    request = service.accept(service.register())
+    request = service.accept(record)
     taken(service, request)
     lease_runs_out(redis, service.queue)
     stop, answer = Event(), Event()

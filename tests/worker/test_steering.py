@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from core.alignments import AlignmentRecord
 from core.errors import QueueError, StoreError
 from core.events import JobEvent, StreamEntry, read_event, stream_key
 from core.jobs import JobRequest, JobResult, JobState, now
@@ -69,10 +70,9 @@ AtModule = Callable[[int, Callable[[], None]], None]
 
 
 def test_cancelled_job_stops_at_the_next_module(
-    service: Service, judged: list[str], at_module: AtModule
+    service: Service, record: AlignmentRecord, judged: list[str], at_module: AtModule
 ) -> None:
     """None is begun after it, nothing is published, and the worker takes the next job."""
-    record = service.register()
     request, other = service.accept(record), service.accept(record)
     at_module(3, lambda: cancel(service, request))
     service.worker().work(max_jobs=1, burst=True, logging_level="WARNING")
@@ -88,11 +88,15 @@ def test_cancelled_job_stops_at_the_next_module(
 
 
 def test_cancel_that_redis_never_heard_of_stops_the_worker(
-    service: Service, judged: list[str], at_module: AtModule, monkeypatch: pytest.MonkeyPatch
+    service: Service,
+    record: AlignmentRecord,
+    judged: list[str],
+    at_module: AtModule,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It looks into the store as well, now and then."""
     monkeypatch.setattr(following, "LOOK_EVERY", 0.0)
-    request = service.accept(service.register())
+    request = service.accept(record)
     at_module(3, lambda: cancel(service, request, telling=False))
     service.work()
     assert 3 <= len(judged) < 3 + usual_workers()  # those beside it come to their end
@@ -100,11 +104,11 @@ def test_cancel_that_redis_never_heard_of_stops_the_worker(
 
 
 def test_store_that_is_away_for_that_look_stops_nobody(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: Service, record: AlignmentRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The job goes on; what it comes to is judged when it ends."""
     monkeypatch.setattr(following, "TELL_EVERY", 0.0)
-    request = service.accept(service.register())
+    request = service.accept(record)
     line = following.JobLine(service.queue, service.records, TENANT, request.id)
     cancel(service, request)
     monkeypatch.setattr(following, "LOOK_EVERY", 0.0)
@@ -120,10 +124,10 @@ def test_store_that_is_away_for_that_look_stops_nobody(
 
 
 def test_mark_without_an_end_in_the_store_stops_nobody(
-    service: Service, judged: list[str], at_module: AtModule
+    service: Service, record: AlignmentRecord, judged: list[str], at_module: AtModule
 ) -> None:
     """Redis only hastens: whoever writes into it cancels no job."""
-    request = service.accept(service.register())
+    request = service.accept(record)
     at_module(2, lambda: service.queue.events.ended(request.id))
     service.work()
     result = service.result(request)
@@ -133,10 +137,10 @@ def test_mark_without_an_end_in_the_store_stops_nobody(
 
 
 def test_cancel_after_the_last_module_stands(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: Service, record: AlignmentRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker came to an end, too late: the job shows no result."""
-    request = service.accept(service.register())
+    request = service.accept(record)
     finish = type(service.records).finish
 
     def cancelled_first(
@@ -154,14 +158,16 @@ def test_cancel_after_the_last_module_stands(
     assert list(service.records.pending()) == []
 
 
-def test_job_removed_while_it_runs_leaves_nothing(service: Service, at_module: AtModule) -> None:
+def test_job_removed_while_it_runs_leaves_nothing(
+    service: Service, record: AlignmentRecord, at_module: AtModule
+) -> None:
     """Cancelled and removed at once: the worker brings no record back."""
 
     def cancel_and_remove() -> None:
         cancel(service, request, telling=False)
         service.records.remove(TENANT, request.id)
 
-    request = service.accept(service.register())
+    request = service.accept(record)
     at_module(3, cancel_and_remove)
     service.work()
     assert list(service.store.list(layout.job(TENANT, request.id))) == []
@@ -169,10 +175,10 @@ def test_job_removed_while_it_runs_leaves_nothing(service: Service, at_module: A
 
 
 def test_cancelled_job_that_is_delivered_all_the_same_is_not_run(
-    service: Service, judged: list[str], at_module: AtModule
+    service: Service, record: AlignmentRecord, judged: list[str], at_module: AtModule
 ) -> None:
     """Taking it off the queue may fail; then the worker finds that it has ended."""
-    request = service.accept(service.register())
+    request = service.accept(record)
     cancel(service, request, telling=False)
     at_module(1, lambda: None)
     service.work()
@@ -183,11 +189,11 @@ def test_cancelled_job_that_is_delivered_all_the_same_is_not_run(
 
 
 def test_followers_are_told_of_every_turn(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: Service, record: AlignmentRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Queued, taken, each step, ended; put back it is queued again."""
     monkeypatch.setattr(following, "TELL_EVERY", 0.0)
-    request = service.accept(service.register())
+    request = service.accept(record)
     service.tasks.interrupts.drain.set()
     service.worker().work(max_jobs=1, logging_level="WARNING")
     service.tasks.interrupts.drain.clear()
@@ -201,35 +207,38 @@ def test_followers_are_told_of_every_turn(
     assert stages == {"fetch", "score", "write", "verify", "publish"}
 
 
-def test_events_lapse(service: Service) -> None:
+def test_events_lapse(service: Service, record: AlignmentRecord) -> None:
     """They are kept for a while, whatever becomes of the job; less long once it has ended."""
-    request = service.accept(service.register())
+    request = service.accept(record)
     waiting = service.redis.ttl(stream_key(request.id))
     service.work()
     ended = service.redis.ttl(stream_key(request.id))
     assert 0 < ended <= 3600 < waiting <= 24 * 3600
 
 
-def test_job_that_is_set_aside_is_told_to_have_ended(service: Service) -> None:
+def test_job_that_is_set_aside_is_told_to_have_ended(
+    service: Service, record: AlignmentRecord
+) -> None:
     """By the courier, which has the last word of it."""
-    request = service.accept(service.register())
+    request = service.accept(record)
     service.redis.delete(service.queue.rq.key)
     service.redis.hset(f"rq:job:{request.id}", "status", "failed")
     assert reconcile(service.records, service.queue) == 0
     assert told(service, request) == ["queued", "ended"]
 
 
-def test_job_in_a_workers_hands_is_not_withdrawn(service: Service) -> None:
+def test_job_in_a_workers_hands_is_not_withdrawn(service: Service, record: AlignmentRecord) -> None:
     """Its lease is the worker's to end."""
-    request = service.accept(service.register())
+    request = service.accept(record)
     service.redis.lmove(service.queue.rq.key, service.queue.rq.intermediate_queue_key)
     service.queue.withdraw(request.id)
     assert service.redis.exists(f"rq:job:{request.id}")
 
 
-def test_redis_that_fails_stops_no_job(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redis_that_fails_stops_no_job(
+    service: Service, record: AlignmentRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody is told, and the job ends as ever."""
-    record = service.register()
 
     def failing(*_: object, **__: object) -> bool:
         raise QueueError("Redis is away")

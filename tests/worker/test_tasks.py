@@ -12,7 +12,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 from safetensors.torch import save
 
-from core.alignments import MANIFEST_FILE, Manifest
+from core.alignments import MANIFEST_FILE, AlignmentRecord, Manifest
 from core.errors import StoreError
 from core.jobs import JobState
 from core.policy import Policy
@@ -22,9 +22,11 @@ from tests.worker.service import TENANT, Service, golden_files
 from worker.courier import reconcile
 
 
-def test_an_adapter_ends_projected_with_its_files_in_the_store(service: Service) -> None:
+def test_an_adapter_ends_projected_with_its_files_in_the_store(
+    service: Service, record: AlignmentRecord
+) -> None:
     """A succeeded job names files that are there, of the size it states, and is not pending."""
-    result = service.run(service.register())
+    result = service.run(record)
     assert result.state is JobState.SUCCEEDED
     assert result.commit is not None
     assert result.commit.verdict == "projected"
@@ -46,26 +48,30 @@ def test_an_adapter_ends_projected_with_its_files_in_the_store(service: Service)
     } <= (result.timings.keys())
 
 
-def test_a_rejected_adapter_publishes_its_findings_and_no_tensor(service: Service) -> None:
+def test_a_rejected_adapter_publishes_its_findings_and_no_tensor(
+    service: Service, record: AlignmentRecord
+) -> None:
     """`rejected` carries the findings; the result holds a report and no adapter file."""
     files = golden_files()
     files["adapter_config.json"] = files["adapter_config.json"].replace(
         b'"use_dora": false', b'"use_dora": true'
     )
-    result = service.run(service.register(), files)
+    result = service.run(record, files)
     assert result.state is JobState.REJECTED
     assert result.commit is not None
     assert [f.code for f in result.commit.findings] == ["dora"]
     assert {f.name for f in result.commit.files} == {"report.json", "report.html"}
 
 
-def test_a_job_shows_a_few_findings_and_its_report_all(service: Service) -> None:
+def test_a_job_shows_a_few_findings_and_its_report_all(
+    service: Service, record: AlignmentRecord
+) -> None:
     """Thousands of findings do not travel with every answer: the first of each kind do."""
     files = golden_files()
     tensors = {f"stranger.{n}.weight": torch.zeros(1) for n in range(200)}
     tensors["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"] = torch.zeros(4, 32)
     files["adapter_model.safetensors"] = save(tensors)
-    result = service.run(service.register(), files)
+    result = service.run(record, files)
     commit = result.commit
     assert commit is not None
     assert commit.findings_total == 201
@@ -75,25 +81,27 @@ def test_a_job_shows_a_few_findings_and_its_report_all(service: Service) -> None
     assert len(json.loads(service.store.get(key))["findings"]) == 201
 
 
-def test_a_scoring_policy_publishes_a_report_only(service: Service) -> None:
+def test_a_scoring_policy_publishes_a_report_only(
+    service: Service, record: AlignmentRecord
+) -> None:
     """Selection `none` succeeds as `scored`, and there is no adapter to download."""
     policy = Policy.model_validate({"selection": {"mode": "none"}})
-    result = service.run(service.register(), policy=policy)
+    result = service.run(record, policy=policy)
     assert result.commit is not None
     assert result.commit.verdict == "scored"
     assert {f.name for f in result.commit.files} == {"report.json", "report.html"}
 
 
-def test_the_same_recipe_again_takes_the_first_result(service: Service) -> None:
+def test_the_same_recipe_again_takes_the_first_result(
+    service: Service, record: AlignmentRecord
+) -> None:
     """Same bytes, alignment and policy: the second job names the first one's output."""
-    record = service.register()
     first, second = service.run(record), service.run(record)
     assert first.commit == second.commit
 
 
-def test_warm_modules_are_not_read_again(service: Service) -> None:
+def test_warm_modules_are_not_read_again(service: Service, record: AlignmentRecord) -> None:
     """A second policy on the same alignment reads no module's file."""
-    record = service.register()
     service.run(record)
     assert record.id is not None
     cache = service.tasks.workshop.settings.alignments.cache / record.id
@@ -104,9 +112,8 @@ def test_warm_modules_are_not_read_again(service: Service) -> None:
     assert not list(cache.glob("*.safetensors"))
 
 
-def test_a_damaged_copy_on_disk_is_fetched_again(service: Service) -> None:
+def test_a_damaged_copy_on_disk_is_fetched_again(service: Service, record: AlignmentRecord) -> None:
     """One flipped byte in a cached file changes no result: the copy is dropped and replaced."""
-    record = service.register()
     assert record.id is not None
     shard = service.tasks.workshop.settings.alignments.cache / record.id
     damaged = next(shard.glob("*.safetensors"))
@@ -117,9 +124,10 @@ def test_a_damaged_copy_on_disk_is_fetched_again(service: Service) -> None:
     assert damaged.read_bytes() != bytes(data)
 
 
-def test_a_damaged_alignment_is_mended_by_registering_the_pair_again(service: Service) -> None:
+def test_a_damaged_alignment_is_mended_by_registering_the_pair_again(
+    service: Service, record: AlignmentRecord
+) -> None:
     """Damage in the store fails jobs with a code, and another build of the pair puts it right."""
-    record = service.register()
     assert record.id is not None
     cache = service.tasks.workshop.settings.alignments.cache / record.id
     manifest = Manifest.model_validate_json((cache / MANIFEST_FILE).read_bytes())
@@ -134,9 +142,10 @@ def test_a_damaged_alignment_is_mended_by_registering_the_pair_again(service: Se
     assert service.run(record).state is JobState.SUCCEEDED
 
 
-def test_an_accepted_job_outlives_its_alignments_name(service: Service) -> None:
+def test_an_accepted_job_outlives_its_alignments_name(
+    service: Service, record: AlignmentRecord
+) -> None:
     """Removing a name takes nothing from jobs that pinned the id, even on a cold worker."""
-    record = service.register()
     service.records.remove_alignment(record.name)
     assert record.id is not None
     shutil.rmtree(service.tasks.workshop.settings.alignments.cache / record.id)
@@ -153,10 +162,9 @@ def test_only_listed_tasks_run(service: Service, redis: Redis, tmp_path: Path) -
 
 
 def test_a_store_that_fails_once_costs_an_attempt_only(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: Service, record: AlignmentRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A transient error is tried again, and the job still succeeds."""
-    record = service.register()
     fetch, calls = type(service.store).get_file, []
 
     def failing_once(self: ObjectStore, key: str, path: Path, *, etag: str | None = None) -> str:
@@ -170,10 +178,9 @@ def test_a_store_that_fails_once_costs_an_attempt_only(
 
 
 def test_a_store_that_stays_away_fails_the_job_with_its_code(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: Service, record: AlignmentRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When attempts are spent the job is failed, says why, and nothing is published."""
-    record = service.register()
 
     def failing(*_: object, **__: object) -> str:
         raise StoreError("the store is away")
@@ -186,10 +193,9 @@ def test_a_store_that_stays_away_fails_the_job_with_its_code(
 
 
 def test_a_job_that_takes_too_long_fails_and_says_so(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: Service, record: AlignmentRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job past its timeout is failed with a code of its own, and nothing is published."""
-    record = service.register()
     monkeypatch.setattr(type(service.store), "get_file", lambda *_, **__: time.sleep(30))
     request = service.accept(record, enqueue=False)
     service.queue.settings = service.queue.settings.model_copy(update={"job_timeout": 1})
@@ -201,9 +207,11 @@ def test_a_job_that_takes_too_long_fails_and_says_so(
     assert (result.state, result.error.code) == (JobState.FAILED, "job_timeout")
 
 
-def test_input_that_changed_in_the_store_fails_closed(service: Service) -> None:
+def test_input_that_changed_in_the_store_fails_closed(
+    service: Service, record: AlignmentRecord
+) -> None:
     """Input whose SHA-256 is no longer the accepted one is not processed."""
-    request = service.accept(service.register(), enqueue=False)
+    request = service.accept(record, enqueue=False)
     key = layout.job_input(TENANT, request.id, "adapter_config.json")
     service.store.put(key, b"{}")
     service.queue.submit_job(request)
@@ -214,9 +222,11 @@ def test_input_that_changed_in_the_store_fails_closed(service: Service) -> None:
     assert result.error.code == "input_changed"
 
 
-def test_reconcile_queues_what_redis_forgot(service: Service, redis: Redis) -> None:
+def test_reconcile_queues_what_redis_forgot(
+    service: Service, record: AlignmentRecord, redis: Redis
+) -> None:
     """Accepted jobs survive a wiped Redis: they are queued again, once, and end."""
-    request = service.accept(service.register(), enqueue=False)
+    request = service.accept(record, enqueue=False)
     assert reconcile(service.records, service.queue) == 1
     assert reconcile(service.records, service.queue) == 0
     redis.flushall()
@@ -227,9 +237,10 @@ def test_reconcile_queues_what_redis_forgot(service: Service, redis: Redis) -> N
     assert result.state is JobState.SUCCEEDED
 
 
-def test_a_record_nobody_can_read_holds_up_no_other(service: Service) -> None:
+def test_a_record_nobody_can_read_holds_up_no_other(
+    service: Service, record: AlignmentRecord
+) -> None:
     """Reconciling passes over a broken request and queues the job behind it."""
-    record = service.register()
     broken = service.accept(record, enqueue=False)
     service.store.put(layout.job_request(TENANT, broken.id), b"{")
     good = service.accept(record, enqueue=False)
@@ -238,9 +249,10 @@ def test_a_record_nobody_can_read_holds_up_no_other(service: Service) -> None:
     assert service.result(good) is not None
 
 
-def test_a_job_answered_by_an_earlier_result_needs_no_input(service: Service) -> None:
+def test_a_job_answered_by_an_earlier_result_needs_no_input(
+    service: Service, record: AlignmentRecord
+) -> None:
     """The input of such a job is not stored; whoever runs it after a crash still ends it."""
-    record = service.register()
     first = service.run(record)
     request = service.accept(record, enqueue=False)
     bare = [file.model_copy(update={"key": None}) for file in request.files]
@@ -253,9 +265,9 @@ def test_a_job_answered_by_an_earlier_result_needs_no_input(service: Service) ->
     assert result.commit == first.commit
 
 
-def test_a_drained_job_keeps_its_attempts(service: Service) -> None:
+def test_a_drained_job_keeps_its_attempts(service: Service, record: AlignmentRecord) -> None:
     """Shutting a worker down puts the job back without spending one of its attempts."""
-    request = service.accept(service.register())
+    request = service.accept(record)
     for _ in range(service.queue.settings.attempts + 1):
         service.tasks.interrupts.drain.set()
         worker = service.worker()
@@ -267,9 +279,8 @@ def test_a_drained_job_keeps_its_attempts(service: Service) -> None:
     assert result.state is JobState.SUCCEEDED
 
 
-def test_a_drained_job_keeps_its_turn(service: Service) -> None:
+def test_a_drained_job_keeps_its_turn(service: Service, record: AlignmentRecord) -> None:
     """It goes back to the front of the queue, not behind all that came since."""
-    record = service.register()
     first, _ = service.accept(record), service.accept(record)
     service.tasks.interrupts.drain.set()
     service.worker().work(max_jobs=1, logging_level="WARNING")
@@ -277,10 +288,10 @@ def test_a_drained_job_keeps_its_turn(service: Service) -> None:
 
 
 def test_a_store_that_is_away_costs_no_attempt(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: Service, record: AlignmentRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However often a worker tries: the job is as it was when the store is back."""
-    request = service.accept(service.register())
+    request = service.accept(record)
 
     def away(*_: object, **__: object) -> None:
         raise StoreError("the store is away")
@@ -299,10 +310,10 @@ def test_a_store_that_is_away_costs_no_attempt(
 
 
 def test_a_worker_takes_no_job_while_the_store_is_away(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: Service, record: AlignmentRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It asks the store until that answers, and then goes on."""
-    service.accept(service.register())
+    service.accept(record)
     answers = iter([False, False, False, True])
     asked = []
 
@@ -322,9 +333,9 @@ def test_a_worker_takes_no_job_while_the_store_is_away(
     assert asked[1:] == [1, 1, 1]
 
 
-def test_a_cancelled_job_ends_as_cancelled(service: Service) -> None:
+def test_a_cancelled_job_ends_as_cancelled(service: Service, record: AlignmentRecord) -> None:
     """The cancel flag stops a job at its next module, and nothing is published."""
-    request = service.accept(service.register(), enqueue=False)
+    request = service.accept(record, enqueue=False)
     service.tasks.interrupts.cancel.set()
     service.tasks.sanitize(tenant=TENANT, job_id=request.id, attempts_left=0)
     result = service.result(request)
@@ -332,9 +343,10 @@ def test_a_cancelled_job_ends_as_cancelled(service: Service) -> None:
     assert (result.state, result.commit) == (JobState.CANCELLED, None)
 
 
-def test_results_hold_no_trace_of_job_time_or_machine(service: Service, tmp_path: Path) -> None:
+def test_results_hold_no_trace_of_job_time_or_machine(
+    service: Service, record: AlignmentRecord, tmp_path: Path
+) -> None:
     """Two stores, two jobs, two folders: the same recipe gives byte-identical files."""
-    record = service.register()
     result = service.run(record)
     assert result.commit is not None
     key = layout.output(TENANT, result.commit.recipe, result.commit.output, "report.json")

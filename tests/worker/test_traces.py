@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from core.alignments import AlignmentRecord
 from core.errors import StoreError
 from core.jobs import JobState
 from core.store.local import LocalStore
@@ -20,10 +21,9 @@ def service(local_store: LocalStore, redis: Redis, tmp_path: Path) -> Service:
 
 
 def test_every_attempt_is_a_part_of_one_trace(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: Service, record: AlignmentRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Side by side under what queued the job, with what went wrong in each."""
-    record = service.register()
 
     def failing(*_: object, **__: object) -> None:
         raise StoreError("odd", code="range_outside")
@@ -41,9 +41,11 @@ def test_every_attempt_is_a_part_of_one_trace(
 
 
 @pytest.mark.parametrize("is_traced", [True, False])
-def test_a_delivery_knows_what_ended_its_job(service: Service, is_traced: bool) -> None:
+def test_a_delivery_knows_what_ended_its_job(
+    service: Service, record: AlignmentRecord, is_traced: bool
+) -> None:
     """Where that was traced; else nothing new is stored, for versions that know no such thing."""
-    request = service.accept(service.register(), callback_url="https://platform.example/told")
+    request = service.accept(record, callback_url="https://platform.example/told")
     if is_traced:
         with traced():
             service.work()
