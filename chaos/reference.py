@@ -10,6 +10,7 @@ import torch
 
 from chaos.adapters import Adapter, make
 from core.canonical import sha256_hex
+from core.floor import below_floor
 from core.jobs import AlignmentRef, Commit, InputFile, JobRequest, JobState, new_job_id, now
 from core.policy import Policy
 from core.records import Records
@@ -51,7 +52,13 @@ class References:
     """
 
     def __init__(
-        self, service: ObjectStore, alignment: AlignmentRef, default: Policy, *, on_s3: bool = True
+        self,
+        service: ObjectStore,
+        alignment: AlignmentRef,
+        default: Policy,
+        floor: Policy,
+        *,
+        on_s3: bool = True,
     ) -> None:
         self._folder = TemporaryDirectory(prefix="chaos-reference-")
         place = Path(self._folder.name)
@@ -64,6 +71,7 @@ class References:
         )
         self.alignment = alignment
         self.default = default
+        self.floor = floor
         self._place = place
         self._workshop = Workshop(
             settings=settings, store=store, sources=S3Sources(settings), device=torch.device("cpu")
@@ -97,12 +105,14 @@ class References:
             key = layout.job_input(TENANT, job_id, name)
             self._workshop.store.put(key, data)
             files.append(InputFile(name=name, size=len(data), sha256=sha256_hex(data), key=key))
+        policy = adapter.policy or self.default
         return JobRequest(
             id=job_id,
             tenant=TENANT,
             created_at=now(),
             alignment=self.alignment,
-            policy=adapter.policy or self.default,
+            policy=policy,
+            below_floor=below_floor(policy, self.floor),
             files=files,
             other_names=sorted(adapter.other_names),
         )
@@ -114,7 +124,8 @@ def open_references(service: ObjectStore, name: str, *, on_s3: bool = True) -> R
     if record is None or record.id is None:
         raise ValueError(f"the alignment {name} is not ready: register the pair first")
     alignment = AlignmentRef(name=record.name, id=record.id, base_names=record.base_names)
-    return References(service, alignment, record.default_policy, on_s3=on_s3)
+    default, floor = record.default_policy, record.effective_floor
+    return References(service, alignment, default, floor, on_s3=on_s3)
 
 
 def _copy(service: ObjectStore, store: ObjectStore, path: Path, alignment_id: str) -> None:
