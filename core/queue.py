@@ -231,10 +231,6 @@ class JobQueue:
         with redis_errors():
             self.redis.delete(deaths_key(rq_id))
 
-    def ping(self) -> None:
-        with redis_errors():
-            self.redis.ping()
-
     def tell_running(self, job_id: str, progress: Progress, *, begins: bool) -> bool:
         """`set_progress`, and an event for those who follow it; True if an end was marked."""
         with redis_errors(), self.redis.pipeline() as pipeline:

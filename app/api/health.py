@@ -103,7 +103,6 @@ def _disk(services: Services) -> Found:
 def _heard_of(services: Services) -> dict[Checked, Found]:
     """Redis, and those who are heard of through it."""
     try:
-        services.probed.ping()
         state = queue_state(services.probed)
     except QueueError as error:
         _log.warning("redis: %s", error)

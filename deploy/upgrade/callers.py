@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event, Lock
-from types import TracebackType
 from typing import Any, Self
 
 import httpx2
@@ -93,16 +92,11 @@ class Callers:
         self._work += [self._pool.submit(self._follow) for _ in range(2)]
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self._ended.set()
         self._pool.shutdown()
         self._client.close()
-        if error is None:
+        if kind is None:
             for work in self._work:
                 work.result()
 
@@ -150,15 +144,15 @@ class Callers:
     def post(self, number: int) -> str:
         """Post this adapter until it is answered for good; the job's id.
 
-        Raises `ValueError` if it is refused, or by no API answered within `_PATIENCE`.
+        Raises `ValueError` if it is refused, or no API takes it within `_PATIENCE` or before the
+        callers end.
         """
         phase = self.phase
         request = _request(number, "first")
         until = time.monotonic() + _PATIENCE
         while (answer := self._ask("POST", f"{next(self._urls)}{_JOBS}", **request)) is None:
-            if time.monotonic() > until:
-                raise ValueError(f"adapter {number}: no API took it for {_PATIENCE:.0f} s")
-            time.sleep(_LOOK)
+            if self._ended.wait(_LOOK) or time.monotonic() > until:
+                raise ValueError(f"adapter {number} was taken by no API")
         if answer.status_code not in (200, 202):
             raise ValueError(f"adapter {number} was refused: {answer.status_code} {answer.text}")
         job_id = str(answer.json()["id"])

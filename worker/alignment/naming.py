@@ -1,7 +1,7 @@
 """What an alignment's files are named by: a digest of their bytes, without which none is read.
 
-SHA-256 binds as well as BLAKE3, but a processor's core makes of it a GB and a half a second: less
-than disks read. BLAKE3 is two to three times as fast (https://github.com/BLAKE3-team/BLAKE3-specs).
+SHA-256 binds as well as BLAKE3, but a processor's core makes of it less than two GB a second, which
+disks read. BLAKE3 is two to three times as fast (https://github.com/BLAKE3-team/BLAKE3-specs).
 A digest that begins with no name is the SHA-256 that alignments made before were named by.
 """
 
