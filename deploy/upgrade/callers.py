@@ -155,10 +155,11 @@ class Callers:
                 raise ValueError(f"adapter {number} was taken by no API")
         if answer.status_code not in (200, 202):
             raise ValueError(f"adapter {number} was refused: {answer.status_code} {answer.text}")
-        job_id = str(answer.json()["id"])
+        said = answer.json()
+        job_id, newer = str(said["id"]), bool(said.get("below_floor"))
         with self._lock:
             phase.posted += 1
-            self._jobs[job_id] = Job(number, phase.name)
+            self._jobs[job_id] = Job(number, phase.name, may_fail=newer)
         return job_id
 
     def post_again(self, number: int, url: str) -> str:

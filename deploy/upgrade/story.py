@@ -249,9 +249,9 @@ def _readable(upgrade: Upgrade, since: Mapping[str, Answers]) -> None:
 
 
 def _again(upgrade: Upgrade, before: Mapping[str, Answers], since: Mapping[str, Answers]) -> None:
-    """The APIs once more, so that everything is read that was written on the way."""
-    upgrade.begin("APIs and courier new again", post=False)
-    for name in (*APIS, COURIER):
+    """All once more, so that everything is read that was written on the way."""
+    upgrade.begin("all new again", post=False)
+    for name in (*APIS, COURIER, *WORKERS):
         upgrade.gate.stop(name)
         upgrade.gate.start(name, upgrade.new)
     _all_ended(upgrade)
